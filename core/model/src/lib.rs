@@ -1,1 +1,30 @@
 #![doc = include_str!("../README.md")]
+
+pub mod addr;
+pub mod endpoint;
+pub mod ipam;
+pub mod key;
+pub mod labels;
+pub mod node;
+pub mod policy;
+pub mod port;
+pub mod rule;
+pub mod selector;
+
+pub use addr::{Cidr, CidrError, Family, Mac, MacError};
+pub use endpoint::{
+    EndpointPort, HostEndpoint, HostEndpointId, IpNat, WorkloadEndpoint, WorkloadEndpointId,
+};
+pub use ipam::{
+    Affinity, AffinityId, AffinityOwner, AffinityState, Allocation, AllocationAttribute,
+    AssignmentMode, Block, EncapMode, Handle, IpPool, IpReservation, IpamConfig, PoolUse,
+};
+pub use key::{Key, Resource, Update};
+pub use labels::Labels;
+pub use node::{ClusterInformation, ConfigScope, FelixConfig, Node};
+pub use policy::{
+    DefaultAction, NetworkSet, NetworkSetId, Order, Policy, PolicyId, PolicyKind, PolicyTypes,
+    Profile, Staged, Tier,
+};
+pub use port::{PortMatch, PortRange, Protocol, ProtocolError};
+pub use rule::{Action, EntityMatch, HttpMatch, HttpPath, IcmpMatch, Rule, ServiceRef};
