@@ -1,1 +1,19 @@
 #![doc = include_str!("../README.md")]
+
+mod any;
+mod error;
+mod event;
+mod executor;
+mod memory;
+mod seam;
+mod watch;
+mod write;
+
+pub use any::AnyStore;
+pub use error::{CommitError, InvalidKey, ReadError, StorageError, WatchError};
+pub use event::Event;
+pub use executor::block_on_ready;
+pub use memory::MemoryStore;
+pub use seam::{Datastore, Entry, Query, Revision, Snapshot, Stats};
+pub use watch::{Watch, WatchMode};
+pub use write::{MAX_VALUE_BYTES, MAX_WRITES, Write, WriteOp};

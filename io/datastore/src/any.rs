@@ -1,0 +1,39 @@
+//! The store a program was told to use, whichever it is.
+
+use crate::{
+    CommitError, Datastore, MemoryStore, Query, ReadError, Revision, Snapshot, Stats, Watch,
+    WatchError, Write,
+};
+
+/// Any of the stores, behind one type.
+#[non_exhaustive]
+pub enum AnyStore {
+    /// In this process's memory.
+    Memory(MemoryStore),
+}
+
+impl Datastore for AnyStore {
+    async fn read(&self, queries: &[Query]) -> Result<Snapshot, ReadError> {
+        match self {
+            Self::Memory(store) => store.read(queries).await,
+        }
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<Revision, CommitError> {
+        match self {
+            Self::Memory(store) => store.commit(writes).await,
+        }
+    }
+
+    async fn watch(&self, prefixes: &[&str], from: Revision) -> Result<Watch, WatchError> {
+        match self {
+            Self::Memory(store) => store.watch(prefixes, from).await,
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        match self {
+            Self::Memory(store) => store.stats(),
+        }
+    }
+}

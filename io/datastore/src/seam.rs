@@ -1,0 +1,188 @@
+//! The trait every store implements, and the values that cross it.
+//!
+//! Callers above decode and encode; stores below keep bytes. Everything here is a plain value, so that a store can be
+//! swapped for another without its callers noticing.
+
+use std::fmt;
+use std::future::Future;
+
+use crate::{CommitError, ReadError, Watch, WatchError, Write};
+
+/// A point in the total order of commits of one store. Zero is the empty store, before the first commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The empty store, before its first commit.
+    pub const ZERO: Self = Self(0);
+
+    /// The revision numbered `number`, as found in an object's `resourceVersion`.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number, as written into an object's `resourceVersion`.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One key with its value, and the revision of its last modification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The full key, such as `/calico/resources/v3/projectcalico.org/ippools/default`.
+    pub key: Box<str>,
+    /// The stored bytes, as written.
+    pub value: Vec<u8>,
+    /// The commit that wrote this value. It is what `Update` and `Delete` compare with.
+    pub revision: Revision,
+}
+
+/// What to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// One key, exactly.
+    Key(String),
+    /// All keys that begin with this; the empty prefix is everything.
+    Prefix(String),
+}
+
+impl Query {
+    /// Reads one key.
+    pub fn key(key: impl Into<String>) -> Self {
+        Self::Key(key.into())
+    }
+
+    /// Reads all keys that begin with `prefix`.
+    pub fn prefix(prefix: impl Into<String>) -> Self {
+        Self::Prefix(prefix.into())
+    }
+}
+
+/// The answer to a read: a consistent picture of one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last commit this picture includes: where a watch continues from.
+    pub revision: Revision,
+    /// Sorted by key, each key once, even if several queries name it.
+    pub entries: Vec<Entry>,
+}
+
+impl Snapshot {
+    /// The entry of `key`, if it was asked for and exists.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        let at = self
+            .entries
+            .binary_search_by(|entry| (*entry.key).cmp(key))
+            .ok()?;
+        self.entries.get(at)
+    }
+
+    /// The entries whose key begins with `prefix`, in order.
+    #[must_use]
+    pub fn with_prefix(&self, prefix: &str) -> &[Entry] {
+        let start = self.entries.partition_point(|entry| &*entry.key < prefix);
+        let rest = &self.entries[start..];
+        &rest[..rest.partition_point(|entry| entry.key.starts_with(prefix))]
+    }
+}
+
+/// How many requests a store handle has made: what a remote store would have charged a round trip for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Calls of `read`, and of the helpers that read.
+    pub reads: u64,
+    /// Calls of `commit`, and of the helpers that write.
+    pub commits: u64,
+    /// Watches begun.
+    pub watches: u64,
+}
+
+impl Stats {
+    /// All requests together.
+    #[must_use]
+    pub const fn requests(self) -> u64 {
+        self.reads + self.commits + self.watches
+    }
+}
+
+/// A store of keys with one total order of commits.
+///
+/// The futures of [`EmbeddedStore`](crate::EmbeddedStore) and [`MemoryStore`](crate::MemoryStore) do their work and
+/// complete on the first poll, so [`block_on_ready`](crate::block_on_ready) drives them without a runtime; a durable
+/// commit blocks for a disk flush meanwhile, so a latency-sensitive task hands it to a thread.
+pub trait Datastore: Send + Sync {
+    /// Reads all `queries` in one consistent snapshot, by one request.
+    fn read(&self, queries: &[Query]) -> impl Future<Output = Result<Snapshot, ReadError>> + Send;
+
+    /// Makes all `writes` or none, in one transaction, by one request; returns the revision of that commit.
+    ///
+    /// Conditions are tested in the order given, and the first that fails is the error. Writes that only check, or no
+    /// writes at all, make no new revision: the answer is the current one.
+    fn commit(
+        &self,
+        writes: &[Write],
+    ) -> impl Future<Output = Result<Revision, CommitError>> + Send;
+
+    /// Follows all changes after `from` to keys that begin with any of `prefixes` (none given: to every key).
+    fn watch(
+        &self,
+        prefixes: &[&str],
+        from: Revision,
+    ) -> impl Future<Output = Result<Watch, WatchError>> + Send;
+
+    /// The requests made through this handle.
+    fn stats(&self) -> Stats;
+
+    /// Reads one key.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Entry>, ReadError>> + Send {
+        let query = [Query::key(key)];
+        async move { Ok(self.read(&query).await?.entries.pop()) }
+    }
+
+    /// Reads all keys that begin with `prefix`.
+    fn list(&self, prefix: &str) -> impl Future<Output = Result<Snapshot, ReadError>> + Send {
+        let query = [Query::prefix(prefix)];
+        async move { self.read(&query).await }
+    }
+
+    /// Writes a key that must not exist yet.
+    fn create(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+    ) -> impl Future<Output = Result<Revision, CommitError>> + Send {
+        let write = [Write::create(key, value)];
+        async move { self.commit(&write).await }
+    }
+
+    /// Replaces the value of a key last modified at `expected`.
+    fn update(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        expected: Revision,
+    ) -> impl Future<Output = Result<Revision, CommitError>> + Send {
+        let write = [Write::update(key, value, expected)];
+        async move { self.commit(&write).await }
+    }
+
+    /// Removes a key, if given one only if it was last modified at `expected`.
+    fn delete(
+        &self,
+        key: &str,
+        expected: Option<Revision>,
+    ) -> impl Future<Output = Result<Revision, CommitError>> + Send {
+        let write = [Write::delete(key, expected)];
+        async move { self.commit(&write).await }
+    }
+}

@@ -1,0 +1,125 @@
+//! Following changes: one type for every store, to block on, to poll by file descriptor, or to await.
+//!
+//! A store gives a [`Source`]: "what is there since I last asked", and a descriptor that becomes readable when asking
+//! again may find something. All waiting is done here.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::memory::MemorySource;
+use crate::{Event, Revision, WatchError};
+
+/// Changes of a store, in order, from one revision on.
+///
+/// Events come in batches that hold whole transactions, so what stood together in one commit arrives together. A watch
+/// that fell behind the store's memory of changes ends with [`Event::Resync`].
+pub struct Watch {
+    source: Source,
+}
+
+/// How a watch learns of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchMode {
+    /// Woken by every change.
+    Woken,
+    /// The file system gives no notice of changes: looked for at this interval.
+    Polled(Duration),
+}
+
+pub(crate) enum Source {
+    Memory(MemorySource),
+}
+
+impl Watch {
+    pub(crate) const fn new(source: Source) -> Self {
+        Self { source }
+    }
+
+    /// How this watch learns of changes.
+    #[must_use]
+    pub const fn mode(&self) -> WatchMode {
+        match &self.source {
+            Source::Memory(_) => WatchMode::Woken,
+        }
+    }
+
+    /// Everything up to here has been handed out: where another watch could continue.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        match &self.source {
+            Source::Memory(source) => source.revision(),
+        }
+    }
+
+    /// The next batch if there is one already, else nothing. Never blocks.
+    pub fn try_next(&mut self) -> Result<Vec<Event>, WatchError> {
+        match &mut self.source {
+            Source::Memory(source) => source.drain(),
+        }
+    }
+
+    /// The next batch, waited for at most `timeout`; empty if there was none in that time.
+    pub fn next(&mut self, timeout: Duration) -> Result<Vec<Event>, WatchError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let events = self.try_next()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !events.is_empty() || left.is_zero() {
+                return Ok(events);
+            }
+            wait(self.as_fd(), left).map_err(WatchError::Wait)?;
+        }
+    }
+
+    /// The next batch, never empty. Needs a tokio runtime with its IO driver. Cancel-safe: nothing is lost if the
+    /// future is dropped.
+    pub async fn recv(&mut self) -> Result<Vec<Event>, WatchError> {
+        loop {
+            let events = self.try_next()?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            // Registered anew for each wait: the readiness of a new registration is level-triggered, so nothing that
+            // came in after the look above is missed.
+            #[expect(
+                deprecated,
+                reason = "the successor is unsafe; this descriptor is borrowed for the whole wait"
+            )]
+            let fd = AsyncFd::with_interest(RawFdOf(self.as_fd().as_raw_fd()), Interest::READABLE)
+                .map_err(WatchError::Wait)?;
+            let _ready = fd.readable().await.map_err(WatchError::Wait)?;
+        }
+    }
+}
+
+/// Becomes readable when [`Watch::try_next`] may find something; only `try_next` makes it unreadable again.
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.source {
+            Source::Memory(source) => source.as_fd(),
+        }
+    }
+}
+
+/// The watch's descriptor, lent to tokio for one wait while the watch is borrowed.
+struct RawFdOf(RawFd);
+
+impl AsRawFd for RawFdOf {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+fn wait(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    let timeout = Timespec::try_from(timeout).ok();
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
