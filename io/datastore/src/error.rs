@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Revision;
@@ -84,6 +85,9 @@ pub enum CommitError {
         /// How many were given.
         count: usize,
     },
+    /// The disk failed while the transaction was being sealed.
+    #[error("it is not known whether the transaction was made: read again before trying it again")]
+    Unsure(#[source] StorageError),
     /// The store itself failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -101,7 +105,7 @@ pub enum WatchError {
 }
 
 /// What any operation on a store's file may meet. Each text says what, which file, and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// Another process holds the write lock for too long.
     #[error(
@@ -138,7 +142,7 @@ pub enum StorageError {
         path: PathBuf,
         /// What the kernel said.
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The file is damaged.
     #[error("datastore {} is damaged ({detail}): stop all calico processes and restore a backup", .path.display())]
@@ -169,6 +173,12 @@ pub enum StorageError {
         /// The newest format this build reads.
         known: i64,
     },
+    /// There is no such file, and none was to be made.
+    #[error("there is no datastore {}: name another file, or start calico-node to make one", .path.display())]
+    Missing {
+        /// The database.
+        path: PathBuf,
+    },
     /// The file was removed while in use.
     #[error("datastore {} was deleted while in use: put it back, or restart calico to begin with an empty one", .path.display())]
     Deleted {
@@ -188,7 +198,7 @@ pub enum StorageError {
         path: PathBuf,
         /// What the kernel said.
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The kernel failed us.
     #[error("failed to {action} datastore {}", .path.display())]
@@ -199,7 +209,7 @@ pub enum StorageError {
         path: PathBuf,
         /// What the kernel said.
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// SQLite failed in a way that has no name of its own here.
     #[error("failed to {action} datastore {}", .path.display())]
@@ -210,7 +220,7 @@ pub enum StorageError {
         path: PathBuf,
         /// What SQLite said.
         #[source]
-        source: rusqlite::Error,
+        source: Arc<rusqlite::Error>,
     },
 }
 

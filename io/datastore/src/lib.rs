@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod any;
+mod embedded;
 mod error;
 mod event;
 mod executor;
@@ -10,6 +11,7 @@ mod watch;
 mod write;
 
 pub use any::AnyStore;
+pub use embedded::{BackupError, BackupReport, DEFAULT_PATH, EmbeddedStore, Missing, Options};
 pub use error::{CommitError, InvalidKey, ReadError, StorageError, WatchError};
 pub use event::Event;
 pub use executor::block_on_ready;

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::embedded::EmbeddedSource;
 use crate::memory::MemorySource;
 use crate::{Event, Revision, WatchError};
 
@@ -23,15 +24,21 @@ pub struct Watch {
 }
 
 /// How a watch learns of changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchMode {
     /// Woken by every change.
     Woken,
-    /// The file system gives no notice of changes: looked for at this interval.
-    Polled(Duration),
+    /// Nothing tells of changes: they are looked for.
+    Polled {
+        /// At this interval.
+        every: Duration,
+        /// For this reason.
+        why: String,
+    },
 }
 
 pub(crate) enum Source {
+    Embedded(Box<EmbeddedSource>),
     Memory(MemorySource),
 }
 
@@ -42,16 +49,18 @@ impl Watch {
 
     /// How this watch learns of changes.
     #[must_use]
-    pub const fn mode(&self) -> WatchMode {
+    pub fn mode(&self) -> &WatchMode {
         match &self.source {
-            Source::Memory(_) => WatchMode::Woken,
+            Source::Embedded(source) => source.mode(),
+            Source::Memory(_) => &WatchMode::Woken,
         }
     }
 
     /// Everything up to here has been handed out: where another watch could continue.
     #[must_use]
-    pub const fn revision(&self) -> Revision {
+    pub fn revision(&self) -> Revision {
         match &self.source {
+            Source::Embedded(source) => source.revision(),
             Source::Memory(source) => source.revision(),
         }
     }
@@ -59,6 +68,7 @@ impl Watch {
     /// The next batch if there is one already, else nothing. Never blocks.
     pub fn try_next(&mut self) -> Result<Vec<Event>, WatchError> {
         match &mut self.source {
+            Source::Embedded(source) => source.drain(),
             Source::Memory(source) => source.drain(),
         }
     }
@@ -97,10 +107,12 @@ impl Watch {
     }
 }
 
-/// Becomes readable when [`Watch::try_next`] may find something; only `try_next` makes it unreadable again.
+/// Becomes readable when [`Watch::try_next`] may find something; only `try_next` makes it unreadable again. Before
+/// waiting, call `try_next` until it gives nothing.
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.source {
+            Source::Embedded(source) => source.as_fd(),
             Source::Memory(source) => source.as_fd(),
         }
     }
