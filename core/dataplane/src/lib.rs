@@ -1,1 +1,5 @@
 #![doc = include_str!("../README.md")]
+
+pub mod filter;
+pub mod host;
+pub mod rules;

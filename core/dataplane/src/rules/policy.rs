@@ -1,0 +1,248 @@
+//! Compiled rules of a policy or a profile -> tree rules of its two chains. One compiled rule becomes one tree rule per family
+//! that it can match in, and one per alternative where numeric and named ports stand side by side.
+
+use calc::{CompiledEntity, CompiledPorts, CompiledRule, SetId};
+use model::{Action, Family};
+
+use super::{Match, Sense, SetName, Side, Target, TreeRule};
+
+/// Says which kernel set stands for a set of the graph in a family.
+pub trait SetNames {
+    /// The kernel's name.
+    fn name(&self, family: Family, id: &SetId) -> SetName;
+}
+
+/// What every policy chain needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyOptions {
+    /// Families that are programmed: IPv6 may be switched off (`ipv6Support`).
+    pub families: Vec<Family>,
+    /// What a Log rule writes in front of the packet (`logPrefix`).
+    pub log_prefix: Box<str>,
+}
+
+impl Default for PolicyOptions {
+    fn default() -> PolicyOptions {
+        PolicyOptions {
+            families: Family::ALL.to_vec(),
+            log_prefix: "calico-packet: ".into(),
+        }
+    }
+}
+
+/// The rules of one chain, in order. `origin` is what the remarks call the policy.
+pub fn chain(
+    rules: &[CompiledRule],
+    origin: &str,
+    options: &PolicyOptions,
+    names: &impl SetNames,
+) -> Vec<TreeRule> {
+    let mut out = Vec::with_capacity(rules.len());
+    for (index, rule) in rules.iter().enumerate() {
+        let remark: Box<str> = format!("{origin} rule {index}").into();
+        for family in families_of(rule, options) {
+            for matches in alternatives(rule, family, names) {
+                let tree = TreeRule {
+                    family,
+                    matches,
+                    target: target(rule.action, options),
+                    comment: Some(remark.clone()),
+                };
+                out.push(tree);
+            }
+        }
+    }
+    out
+}
+
+/// True if a rule of the chain may say Pass, so that whoever jumps there must look.
+pub fn may_pass(rules: &[CompiledRule]) -> bool {
+    rules.iter().any(|rule| rule.action == Action::Pass)
+}
+
+fn target(action: Action, options: &PolicyOptions) -> Target {
+    match action {
+        Action::Allow => Target::Accept,
+        Action::Deny => Target::Drop,
+        Action::Pass => Target::Pass,
+        Action::Log => Target::Log(options.log_prefix.clone()),
+    }
+}
+
+/// `[None]` when nothing in the rule belongs to a family; otherwise the families in which every criterion can hold.
+fn families_of(rule: &CompiledRule, options: &PolicyOptions) -> Vec<Option<Family>> {
+    // This dataplane cannot see HTTP: a rule that asks for it matches nothing.
+    if rule.http.is_some() {
+        return Vec::new();
+    }
+    let free = rule.family.is_none()
+        && [&rule.source, &rule.destination]
+            .iter()
+            .all(|e| e.is_free());
+    let both = options.families.len() == Family::ALL.len();
+    if free && both {
+        return vec![None];
+    }
+    let wanted = |family: &Family| rule.family.is_none_or(|f| f == *family);
+    options
+        .families
+        .iter()
+        .copied()
+        .filter(wanted)
+        .filter(|f| {
+            [&rule.source, &rule.destination]
+                .iter()
+                .all(|e| e.can_match(*f))
+        })
+        .map(Some)
+        .collect()
+}
+
+trait FamilyOf {
+    fn is_free(&self) -> bool;
+    fn can_match(&self, family: Family) -> bool;
+}
+
+impl FamilyOf for CompiledEntity {
+    /// True if no criterion names addresses: then one rule serves both families.
+    fn is_free(&self) -> bool {
+        self.nets.is_none()
+            && self.not_nets.is_empty()
+            && self.sets.is_empty()
+            && self.not_sets.is_empty()
+            && self.ports.as_ref().is_none_or(|p| p.sets.is_empty())
+            && self.not_ports.sets.is_empty()
+    }
+
+    /// False if a positive list of networks has none of this family.
+    fn can_match(&self, family: Family) -> bool {
+        self.nets
+            .as_ref()
+            .is_none_or(|nets| nets.iter().any(|n| n.family() == family))
+    }
+}
+
+/// The criteria of a rule in a family; several lists where the rule has alternatives.
+fn alternatives(
+    rule: &CompiledRule,
+    family: Option<Family>,
+    names: &impl SetNames,
+) -> Vec<Vec<Match>> {
+    let mut common = Vec::new();
+    if let Some(protocol) = rule.protocol {
+        common.push(Match::Protocol(Sense::Is, protocol));
+    }
+    if let Some(protocol) = rule.not_protocol {
+        common.push(Match::Protocol(Sense::IsNot, protocol));
+    }
+    if let Some(icmp) = rule.icmp {
+        common.push(Match::Icmp(Sense::Is, icmp));
+    }
+    if let Some(icmp) = rule.not_icmp {
+        common.push(Match::Icmp(Sense::IsNot, icmp));
+    }
+    let mut lists = vec![common];
+    for (side, entity) in [
+        (Side::Source, &rule.source),
+        (Side::Destination, &rule.destination),
+    ] {
+        let addresses = address_matches(side, entity, family, names);
+        let ports = port_alternatives(side, entity.ports.as_ref(), family, rule.action, names);
+        lists = lists
+            .into_iter()
+            .flat_map(|list| {
+                ports.iter().map(move |p| {
+                    let mut list = list.clone();
+                    list.extend(p.iter().cloned());
+                    list
+                })
+            })
+            .map(|mut list| {
+                list.extend(addresses.iter().cloned());
+                list.extend(negative_ports(side, &entity.not_ports, family, names));
+                list
+            })
+            .collect();
+    }
+    lists
+}
+
+fn address_matches(
+    side: Side,
+    entity: &CompiledEntity,
+    family: Option<Family>,
+    names: &impl SetNames,
+) -> Vec<Match> {
+    let mut out = Vec::new();
+    let Some(family) = family else { return out };
+    let of_family = |nets: &[model::Cidr]| -> Vec<model::Cidr> {
+        nets.iter()
+            .copied()
+            .filter(|n| n.family() == family)
+            .collect()
+    };
+    if let Some(nets) = &entity.nets {
+        out.push(Match::Nets(Sense::Is, side, of_family(nets)));
+    }
+    out.extend(
+        entity
+            .sets
+            .iter()
+            .map(|id| Match::Set(Sense::Is, side, names.name(family, id))),
+    );
+    let not_nets = of_family(&entity.not_nets);
+    if !not_nets.is_empty() {
+        out.push(Match::Nets(Sense::IsNot, side, not_nets));
+    }
+    let not_set = |id| Match::Set(Sense::IsNot, side, names.name(family, id));
+    out.extend(entity.not_sets.iter().map(not_set));
+    out
+}
+
+/// `[[]]` when any port will do, `[]` when none will. Named ports need a family; a rule that has them always has one.
+fn port_alternatives(
+    side: Side,
+    ports: Option<&CompiledPorts>,
+    family: Option<Family>,
+    action: Action,
+    names: &impl SetNames,
+) -> Vec<Vec<Match>> {
+    let Some(ports) = ports else {
+        return vec![Vec::new()];
+    };
+    let mut out: Vec<Vec<Match>> = Vec::new();
+    if !ports.ranges.is_empty() {
+        out.push(vec![Match::Ports(Sense::Is, side, ports.ranges.clone())]);
+    }
+    let Some(family) = family else { return out };
+    for (index, id) in ports.sets.iter().enumerate() {
+        let mut list = vec![Match::PortSet(Sense::Is, side, names.name(family, id))];
+        // A Log rule goes on after it matched: the alternatives exclude each other so that a packet is logged once.
+        if action == Action::Log {
+            if !ports.ranges.is_empty() {
+                list.push(Match::Ports(Sense::IsNot, side, ports.ranges.clone()));
+            }
+            let earlier = ports.sets.iter().take(index);
+            list.extend(earlier.map(|e| Match::PortSet(Sense::IsNot, side, names.name(family, e))));
+        }
+        out.push(list);
+    }
+    out
+}
+
+fn negative_ports(
+    side: Side,
+    ports: &CompiledPorts,
+    family: Option<Family>,
+    names: &impl SetNames,
+) -> Vec<Match> {
+    let mut out = Vec::new();
+    if !ports.ranges.is_empty() {
+        out.push(Match::Ports(Sense::IsNot, side, ports.ranges.clone()));
+    }
+    if let Some(family) = family {
+        let not = |id| Match::PortSet(Sense::IsNot, side, names.name(family, id));
+        out.extend(ports.sets.iter().map(not));
+    }
+    out
+}
