@@ -2,4 +2,5 @@
 
 pub mod filter;
 pub mod host;
+pub mod nft;
 pub mod rules;

@@ -1,0 +1,676 @@
+//! Expressions: what a rule matches and does, each one a value the kernel can hold and give back.
+
+use std::net::IpAddr;
+use std::ops::{BitOr, BitOrAssign};
+
+use super::bytes::Bytes;
+use super::chain::ChainName;
+use super::set::{Elements, KeyType, SetName, SetType};
+
+/// A property of a packet or its connection that can be compared and looked up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Field {
+    /// Name of the interface it came in by.
+    Iifname,
+    /// Name of the interface it leaves by.
+    Oifname,
+    /// Index of the interface it came in by.
+    Iif,
+    /// Index of the interface it leaves by.
+    Oif,
+    /// Transport protocol.
+    L4proto,
+    /// IPv4 or IPv6.
+    Nfproto,
+    /// The packet's mark.
+    Mark,
+    /// IPv4 source address.
+    Ip4Saddr,
+    /// IPv4 destination address.
+    Ip4Daddr,
+    /// IPv6 source address.
+    Ip6Saddr,
+    /// IPv6 destination address.
+    Ip6Daddr,
+    /// Source port of a transport that has ports.
+    Sport,
+    /// Destination port of a transport that has ports.
+    Dport,
+    /// Type of an ICMP or ICMPv6 message, as the rule's transport protocol says.
+    IcmpType,
+    /// Code of an ICMP or ICMPv6 message.
+    IcmpCode,
+    /// State of the connection, see [`CtState`].
+    CtState,
+    /// Mark of the connection.
+    CtMark,
+    /// Status of the connection, see [`CtStatus`].
+    CtStatus,
+    /// Direction of the packet within its connection, see [`CtDirection`].
+    CtDirection,
+    /// Answer of a routing lookup.
+    Fib(FibKey, FibResult),
+}
+
+impl Field {
+    /// The width in bytes.
+    pub fn width(self) -> usize {
+        match self {
+            Self::Iifname | Self::Oifname => KeyType::Ifname.width(),
+            Self::Iif | Self::Oif | Self::Mark | Self::CtState | Self::CtMark | Self::CtStatus => 4,
+            Self::Ip4Saddr | Self::Ip4Daddr => 4,
+            Self::Ip6Saddr | Self::Ip6Daddr => 16,
+            Self::L4proto | Self::Nfproto | Self::IcmpType | Self::IcmpCode | Self::CtDirection => {
+                1
+            }
+            Self::Sport | Self::Dport => 2,
+            Self::Fib(_, FibResult::Oif | FibResult::AddrType) => 4,
+            Self::Fib(_, FibResult::Exists) => 1,
+        }
+    }
+
+    /// The type of set this can be looked up in, if any.
+    pub fn key_type(self) -> Option<KeyType> {
+        match self {
+            Self::Iifname | Self::Oifname => Some(KeyType::Ifname),
+            Self::L4proto => Some(KeyType::InetProto),
+            Self::Mark | Self::CtMark => Some(KeyType::Mark),
+            Self::Ip4Saddr | Self::Ip4Daddr => Some(KeyType::Ipv4Addr),
+            Self::Ip6Saddr | Self::Ip6Daddr => Some(KeyType::Ipv6Addr),
+            Self::Sport | Self::Dport => Some(KeyType::InetService),
+            Self::IcmpType => Some(KeyType::IcmpType),
+            Self::Iif
+            | Self::Oif
+            | Self::Nfproto
+            | Self::IcmpCode
+            | Self::CtState
+            | Self::CtStatus
+            | Self::CtDirection
+            | Self::Fib(..) => None,
+        }
+    }
+
+    /// The IP version a packet must have for this field to mean anything.
+    pub fn requires(self) -> Option<NfProto> {
+        match self {
+            Self::Ip4Saddr | Self::Ip4Daddr => Some(NfProto::Ipv4),
+            Self::Ip6Saddr | Self::Ip6Daddr => Some(NfProto::Ipv6),
+            Self::Iifname
+            | Self::Oifname
+            | Self::Iif
+            | Self::Oif
+            | Self::L4proto
+            | Self::Nfproto
+            | Self::Mark
+            | Self::Sport
+            | Self::Dport
+            | Self::IcmpType
+            | Self::IcmpCode
+            | Self::CtState
+            | Self::CtMark
+            | Self::CtStatus
+            | Self::CtDirection
+            | Self::Fib(..) => None,
+        }
+    }
+}
+
+/// The IP version of a packet, as the kernel numbers them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NfProto {
+    /// NFPROTO_IPV4
+    Ipv4 = 2,
+    /// NFPROTO_IPV6
+    Ipv6 = 10,
+}
+
+impl From<IpAddr> for NfProto {
+    fn from(addr: IpAddr) -> Self {
+        if addr.is_ipv4() {
+            Self::Ipv4
+        } else {
+            Self::Ipv6
+        }
+    }
+}
+
+/// What a routing lookup asks with.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FibKey(pub(crate) u8);
+
+impl FibKey {
+    /// The packet's source address.
+    pub const SADDR: Self = Self(1);
+    /// The packet's destination address.
+    pub const DADDR: Self = Self(2);
+    /// With the packet's mark.
+    pub const MARK: Self = Self(4);
+    /// Restricted to the interface it came in by.
+    pub const IIF: Self = Self(8);
+    /// Restricted to the interface it leaves by.
+    pub const OIF: Self = Self(16);
+
+    /// The kernel's flags (NFTA_FIB_F_*).
+    pub fn bits(self) -> u32 {
+        self.0.into()
+    }
+
+    /// From the kernel's flags, if all are known.
+    pub fn from_bits(bits: u32) -> Option<Self> {
+        u8::try_from(bits)
+            .ok()
+            .filter(|bits| bits & !0x1f == 0)
+            .map(Self)
+    }
+}
+
+impl BitOr for FibKey {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What a routing lookup answers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum FibResult {
+    /// Index of the interface of the route; 0 without one.
+    Oif,
+    /// Type of the address, e.g. [`super::proto::RTN_LOCAL`].
+    AddrType,
+    /// 1 if there is a route, 0 if not.
+    Exists,
+}
+
+macro_rules! flags {
+    ($(#[$doc:meta])* $name:ident { $($(#[$flag_doc:meta])* $flag:ident = $bit:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        pub struct $name(u32);
+
+        impl $name {
+            $($(#[$flag_doc])* pub const $flag: Self = Self($bit);)*
+
+            /// The kernel's bits.
+            pub fn bits(self) -> u32 {
+                self.0
+            }
+
+            /// From the kernel's bits, known or not.
+            pub fn from_bits(bits: u32) -> Self {
+                Self(bits)
+            }
+
+            /// Whether all of these are in it.
+            pub fn contains(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+
+            /// Names of its bits, as `nft` writes them.
+            pub(crate) fn names(self) -> Vec<String> {
+                let known: &[(&str, u32)] = &[$((stringify!($flag), $bit)),*];
+                let mut names: Vec<_> = known
+                    .iter()
+                    .filter(|(_, bit)| self.0 & bit != 0)
+                    .map(|(name, _)| name.to_ascii_lowercase().replace('_', "-"))
+                    .collect();
+                let rest = known.iter().fold(self.0, |rest, (_, bit)| rest & !bit);
+                if rest != 0 {
+                    names.push(format!("{rest:#x}"));
+                }
+                names
+            }
+        }
+
+        impl BitOr for $name {
+            type Output = Self;
+            fn bitor(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+        }
+
+        impl BitOrAssign for $name {
+            fn bitor_assign(&mut self, other: Self) {
+                self.0 |= other.0;
+            }
+        }
+    };
+}
+
+flags! {
+    /// States of a connection (NF_CT_STATE_*_BIT); a packet has exactly one.
+    CtState {
+        /// Not part of any connection and unable to begin one.
+        INVALID = 1,
+        /// Both sides have been heard.
+        ESTABLISHED = 2,
+        /// A new connection, but expected by another.
+        RELATED = 4,
+        /// Begins a connection.
+        NEW = 8,
+        /// Exempt from connection tracking.
+        UNTRACKED = 64,
+    }
+}
+
+flags! {
+    /// Status bits of a connection (linux/netfilter/nf_conntrack_common.h).
+    CtStatus {
+        /// Was expected by another connection.
+        EXPECTED = 1,
+        /// Packets were seen both ways.
+        SEEN_REPLY = 2,
+        /// Will not be evicted early.
+        ASSURED = 4,
+        /// Its first packet has left the host.
+        CONFIRMED = 8,
+        /// Its source is translated.
+        SNAT = 16,
+        /// Its destination is translated.
+        DNAT = 32,
+        /// Is being destroyed.
+        DYING = 512,
+    }
+}
+
+flags! {
+    /// How a translated address and port are chosen (linux/netfilter/nf_nat.h).
+    NatFlags {
+        /// Random port, hashed.
+        RANDOM = 4,
+        /// The same address for the same client.
+        PERSISTENT = 8,
+        /// Random port, truly.
+        FULLY_RANDOM = 16,
+    }
+}
+
+/// Direction of a packet within its connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum CtDirection {
+    /// As the first packet.
+    Original = 0,
+    /// The other way.
+    Reply = 1,
+}
+
+/// A comparison with one constant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum CmpOp {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Neq,
+}
+
+/// Whether a key must be in a set or range, or must not.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Membership {
+    /// In it.
+    In,
+    /// Not in it.
+    NotIn,
+}
+
+/// A set without a name, which lives and dies with its rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Anonymous {
+    /// Its type.
+    pub ty: SetType,
+    /// Its elements.
+    pub elements: Elements,
+}
+
+/// The set of a lookup.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SetRef {
+    /// A set of the same table.
+    Named(SetName),
+    /// A set written within the rule.
+    Anonymous(Box<Anonymous>),
+}
+
+impl From<SetName> for SetRef {
+    fn from(name: SetName) -> Self {
+        Self::Named(name)
+    }
+}
+
+impl From<&SetName> for SetRef {
+    fn from(name: &SetName) -> Self {
+        Self::Named(name.clone())
+    }
+}
+
+impl From<&str> for SetRef {
+    fn from(name: &str) -> Self {
+        Self::Named(name.into())
+    }
+}
+
+/// What becomes of the packet.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Verdict {
+    /// On to the following base chain.
+    Accept,
+    /// Gone.
+    Drop,
+    /// On with the following rule.
+    Continue,
+    /// Back to the rule after the one that jumped here.
+    Return,
+    /// To another chain, and back at its end.
+    Jump(ChainName),
+    /// To another chain, and from there to where this one was jumped from.
+    Goto(ChainName),
+}
+
+impl Verdict {
+    /// The chain it leads to.
+    pub fn target(&self) -> Option<&ChainName> {
+        match self {
+            Self::Jump(chain) | Self::Goto(chain) => Some(chain),
+            Self::Accept | Self::Drop | Self::Continue | Self::Return => None,
+        }
+    }
+}
+
+/// A mark that can be written and read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum MarkPlace {
+    /// The packet's.
+    Packet,
+    /// The connection's.
+    Connection,
+}
+
+/// Where a mark's value comes from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum MarkSource {
+    /// This number.
+    Constant(u32),
+    /// `(place & and) ^ xor`; a plain copy has all ones and zero.
+    Masked {
+        /// The mark read.
+        place: MarkPlace,
+        /// The bits kept of it.
+        and: u32,
+        /// The bits flipped afterwards.
+        xor: u32,
+    },
+}
+
+/// Ports, first to last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest; the same as the first for a single port.
+    pub last: u16,
+}
+
+impl From<u16> for PortRange {
+    fn from(port: u16) -> Self {
+        Self {
+            first: port,
+            last: port,
+        }
+    }
+}
+
+impl From<std::ops::RangeInclusive<u16>> for PortRange {
+    fn from(ports: std::ops::RangeInclusive<u16>) -> Self {
+        Self {
+            first: *ports.start(),
+            last: *ports.end(),
+        }
+    }
+}
+
+/// What an address translation changes, and to what.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NatKind {
+    /// The source, to this address.
+    Source(IpAddr),
+    /// The destination, to this address.
+    Destination(IpAddr),
+    /// The source, to that of the interface the packet leaves by.
+    Masquerade,
+}
+
+/// An address translation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Nat {
+    /// What changes.
+    pub kind: NatKind,
+    /// The ports to choose from; `None` keeps the port where possible.
+    pub ports: Option<PortRange>,
+    /// How the choice is made.
+    pub flags: NatFlags,
+}
+
+/// The time a rate is over.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RateUnit {
+    /// A second.
+    Second = 1,
+    /// 60 seconds.
+    Minute = 60,
+    /// 3 600 seconds.
+    Hour = 3600,
+    /// 86 400 seconds.
+    Day = 86400,
+}
+
+/// Packets over time, with a burst.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Rate {
+    /// Packets in each unit of time; at least one.
+    pub packets: u64,
+    /// The unit of time.
+    pub per: RateUnit,
+    /// Packets that may come at once.
+    pub burst: u32,
+}
+
+/// Whether a limit matches below or above its figure.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Scope {
+    /// Matches while the figure is kept.
+    Within,
+    /// Matches what exceeds it.
+    Over,
+}
+
+/// Severity of a line in the kernel log (that of syslog).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LogLevel {
+    /// 0
+    Emerg,
+    /// 1
+    Alert,
+    /// 2
+    Crit,
+    /// 3
+    Err,
+    /// 4
+    Warn,
+    /// 5
+    Notice,
+    /// 6
+    Info,
+    /// 7
+    Debug,
+}
+
+impl LogLevel {
+    /// All levels in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Emerg,
+        Self::Alert,
+        Self::Crit,
+        Self::Err,
+        Self::Warn,
+        Self::Notice,
+        Self::Info,
+        Self::Debug,
+    ];
+}
+
+/// Where a log record goes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LogTarget {
+    /// To the kernel log.
+    Kernel(LogLevel),
+    /// To whoever listens to this NFLOG group.
+    Group {
+        /// The group's number.
+        group: u16,
+        /// Bytes of the packet to copy; `None` is all.
+        snaplen: Option<u32>,
+        /// Packets the kernel collects before it wakes the listener.
+        queue_threshold: u16,
+    },
+}
+
+/// A record of the packet.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Log {
+    /// The text in front of it, at most 127 bytes; empty for none.
+    pub prefix: String,
+    /// Where it goes.
+    pub target: LogTarget,
+}
+
+/// What a rejected packet is answered with.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RejectWith {
+    /// A TCP reset.
+    TcpReset,
+    /// ICMP or ICMPv6 no-route.
+    NoRoute,
+    /// ICMP or ICMPv6 port-unreachable.
+    PortUnreachable,
+    /// ICMP or ICMPv6 host-unreachable.
+    HostUnreachable,
+    /// ICMP or ICMPv6 admin-prohibited.
+    AdminProhibited,
+}
+
+/// One condition or one deed of a rule; a rule goes on to the following one as long as they hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Expr {
+    /// A field, masked or not, equals a constant or does not. A constant shorter than the field compares its beginning
+    /// (interface names).
+    Cmp {
+        /// What is compared.
+        field: Field,
+        /// The bits that count; `None` is all.
+        mask: Option<Bytes>,
+        /// How.
+        op: CmpOp,
+        /// With what.
+        value: Bytes,
+    },
+    /// A field lies between two constants, both included, or does not.
+    Range {
+        /// What is compared; a field in network order.
+        field: Field,
+        /// Whether it must be inside.
+        membership: Membership,
+        /// The lowest.
+        from: Bytes,
+        /// The highest.
+        to: Bytes,
+    },
+    /// Fields, taken together, are an element of a set or are not.
+    Lookup {
+        /// The parts of the key.
+        fields: Vec<Field>,
+        /// Whether it must be in it.
+        membership: Membership,
+        /// The set.
+        set: SetRef,
+    },
+    /// The verdict that a map holds for these fields; on to the following expression if it holds none.
+    Vmap {
+        /// The parts of the key.
+        fields: Vec<Field>,
+        /// The map.
+        map: SetRef,
+    },
+    /// Writes a mark.
+    SetMark {
+        /// Which.
+        place: MarkPlace,
+        /// The value.
+        source: MarkSource,
+    },
+    /// Counts packets and bytes. What it has counted is no part of the value.
+    Counter,
+    /// Writes a log record.
+    Log(Log),
+    /// Matches packets within or beyond a rate.
+    Limit {
+        /// The rate.
+        rate: Rate,
+        /// Which packets match.
+        scope: Scope,
+    },
+    /// Matches while this many connections at most have passed here and live, or those beyond.
+    ConnLimit {
+        /// Connections.
+        count: u32,
+        /// Which packets match.
+        scope: Scope,
+    },
+    /// Drops the packet and answers its sender.
+    Reject(RejectWith),
+    /// Exempts the packet from connection tracking.
+    Notrack,
+    /// Translates an address.
+    Nat(Nat),
+    /// Decides.
+    Verdict(Verdict),
+}
+
+impl Expr {
+    /// The named set or map it looks up.
+    pub fn set(&self) -> Option<&SetName> {
+        if let Self::Lookup {
+            set: SetRef::Named(name),
+            ..
+        }
+        | Self::Vmap {
+            map: SetRef::Named(name),
+            ..
+        } = self
+        {
+            return Some(name);
+        }
+        None
+    }
+
+    /// The chains it leads to.
+    pub fn targets(&self) -> impl Iterator<Item = &ChainName> {
+        let direct = if let Self::Verdict(verdict) = self {
+            verdict.target()
+        } else {
+            None
+        };
+        let map = if let Self::Vmap {
+            map: SetRef::Anonymous(map),
+            ..
+        } = self
+        {
+            Some(map)
+        } else {
+            None
+        };
+        let mapped = map
+            .into_iter()
+            .flat_map(|map| map.elements.values())
+            .filter_map(|load| load.verdict()?.target());
+        direct.into_iter().chain(mapped)
+    }
+}
