@@ -3,4 +3,5 @@
 pub mod filter;
 pub mod host;
 pub mod nft;
+pub mod nftables;
 pub mod rules;

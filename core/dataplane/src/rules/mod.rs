@@ -9,7 +9,7 @@ pub mod hooks;
 pub mod names;
 pub mod policy;
 
-use model::{Cidr, Family, IcmpMatch, PortRange, Protocol};
+use model::{Cidr, Family, PortRange, Protocol};
 
 /// Which end of a packet a match looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,8 +72,10 @@ pub enum Match {
     ConnState(ConnState),
     /// The transport protocol.
     Protocol(Sense, Protocol),
-    /// ICMP type and code; the rule names the protocol too.
-    Icmp(Sense, IcmpMatch),
+    /// The ICMP type; the rule names the protocol too.
+    IcmpType(Sense, u8),
+    /// The ICMP code; the rule names protocol and type too.
+    IcmpCode(Sense, u8),
     /// The address lies in one (none) of these networks; never empty, all of one family.
     Nets(Sense, Side, Vec<Cidr>),
     /// The address is in (not in) the set, by its kernel name without family.

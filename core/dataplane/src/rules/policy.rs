@@ -2,7 +2,7 @@
 //! that it can match in, and one per alternative where numeric and named ports stand side by side.
 
 use calc::{CompiledEntity, CompiledPorts, CompiledRule, SetId};
-use model::{Action, Family};
+use model::{Action, Family, IcmpMatch};
 
 use super::{Match, Sense, SetName, Side, Target, TreeRule};
 
@@ -136,12 +136,10 @@ fn alternatives(
         common.push(Match::Protocol(Sense::IsNot, protocol));
     }
     if let Some(icmp) = rule.icmp {
-        common.push(Match::Icmp(Sense::Is, icmp));
+        common.push(Match::IcmpType(Sense::Is, icmp.kind));
+        common.extend(icmp.code.map(|code| Match::IcmpCode(Sense::Is, code)));
     }
-    if let Some(icmp) = rule.not_icmp {
-        common.push(Match::Icmp(Sense::IsNot, icmp));
-    }
-    let mut lists = vec![common];
+    let mut lists = not_icmp(common, rule.not_icmp);
     for (side, entity) in [
         (Side::Source, &rule.source),
         (Side::Destination, &rule.destination),
@@ -165,6 +163,22 @@ fn alternatives(
             .collect();
     }
     lists
+}
+
+/// "Not this type and code" has two alternatives that exclude each other: another type, or this type with another code.
+fn not_icmp(common: Vec<Match>, icmp: Option<IcmpMatch>) -> Vec<Vec<Match>> {
+    let Some(icmp) = icmp else {
+        return vec![common];
+    };
+    let mut other_type = common.clone();
+    other_type.push(Match::IcmpType(Sense::IsNot, icmp.kind));
+    let Some(code) = icmp.code else {
+        return vec![other_type];
+    };
+    let mut other_code = common;
+    other_code.push(Match::IcmpType(Sense::Is, icmp.kind));
+    other_code.push(Match::IcmpCode(Sense::IsNot, code));
+    vec![other_type, other_code]
 }
 
 fn address_matches(
