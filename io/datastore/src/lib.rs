@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod any;
+mod choose;
 mod embedded;
 mod error;
 mod event;
@@ -11,6 +12,7 @@ mod watch;
 mod write;
 
 pub use any::AnyStore;
+pub use choose::{ChooseError, ConnectError, FileSettings, StoreChoice, StoreKind, StoreRequest};
 pub use embedded::{BackupError, BackupReport, DEFAULT_PATH, EmbeddedStore, Missing, Options};
 pub use error::{CommitError, InvalidKey, ReadError, StorageError, WatchError};
 pub use event::Event;
