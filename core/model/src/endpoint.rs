@@ -114,3 +114,46 @@ pub struct HostEndpoint {
     /// Declared ports.
     pub ports: Vec<EndpointPort>,
 }
+
+impl WorkloadEndpointId {
+    /// The name of the file in `endpoint-status/` by which agent and CNI plugin tell each other that the endpoint's policy is
+    /// in force: orchestrator, workload and endpoint, path-escaped, with a space between (upstream: `epstatusfile`).
+    pub fn status_file_name(&self) -> String {
+        let workload = format!("{}/{}", self.namespace, self.workload);
+        [&*self.orchestrator, &workload, &*self.endpoint]
+            .map(path_escape)
+            .join(" ")
+    }
+}
+
+/// Escapes all but what a path segment may hold (RFC 3986 section 3.3, without `,` and `;`, as Go's `url.PathEscape`).
+fn path_escape(text: &str) -> String {
+    use fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~$&+=:@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_file_names_have_no_slash() {
+        let id = WorkloadEndpointId {
+            node: "n1".into(),
+            orchestrator: "k8s".into(),
+            namespace: "shop".into(),
+            workload: "web-1".into(),
+            endpoint: "eth0".into(),
+        };
+        assert_eq!(id.status_file_name(), "k8s shop%2Fweb-1 eth0");
+    }
+}

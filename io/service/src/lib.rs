@@ -1,1 +1,5 @@
 #![doc = include_str!("../README.md")]
+
+pub mod http;
+pub mod logs;
+pub mod signals;
