@@ -109,8 +109,8 @@ pub enum WatchError {
 pub enum StorageError {
     /// Another process holds the write lock for too long.
     #[error(
-        "datastore {} is locked by {} for {} s: it may be stuck; end it, or try again",
-        .path.display(), .holder, .waited.as_secs()
+        "datastore {} has been locked by {} for {:.1} s: it may be stuck; end it, or try again",
+        .path.display(), .holder, .waited.as_secs_f64()
     )]
     Locked {
         /// The database.
@@ -145,7 +145,7 @@ pub enum StorageError {
         source: Arc<io::Error>,
     },
     /// The file is damaged.
-    #[error("datastore {} is damaged ({detail}): stop all calico processes and restore a backup", .path.display())]
+    #[error("datastore {} is damaged ({detail}): stop all calico processes, move it and its -wal and -shm files away together, and restore a backup", .path.display())]
     Corrupt {
         /// The database.
         path: PathBuf,

@@ -13,7 +13,9 @@ mod write;
 
 pub use any::AnyStore;
 pub use choose::{ChooseError, ConnectError, FileSettings, StoreChoice, StoreKind, StoreRequest};
-pub use embedded::{BackupError, BackupReport, DEFAULT_PATH, EmbeddedStore, Missing, Options};
+pub use embedded::{
+    BackupError, BackupReport, Close, DEFAULT_PATH, EmbeddedStore, Missing, Options, RestoreReport,
+};
 pub use error::{CommitError, InvalidKey, ReadError, StorageError, WatchError};
 pub use event::Event;
 pub use executor::block_on_ready;

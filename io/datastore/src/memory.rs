@@ -85,6 +85,7 @@ impl Datastore for MemoryStore {
                         store: self.clone(),
                         prefixes,
                         position: from,
+                        lost: None,
                         wake,
                     }))
                 }),
@@ -206,6 +207,8 @@ pub(crate) struct MemorySource {
     store: MemoryStore,
     prefixes: Vec<Box<str>>,
     position: Revision,
+    /// What was missed, once anything was: the watch is over then.
+    lost: Option<Revision>,
     wake: Arc<OwnedFd>,
 }
 
@@ -219,10 +222,10 @@ impl MemorySource {
         let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
         let state = self.store.lock();
         if self.position < state.compacted || self.position > state.revision {
-            let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
-            return Ok(vec![Event::Resync {
-                compacted: state.compacted,
-            }]);
+            self.lost.get_or_insert(state.compacted);
+        }
+        if let Some(compacted) = self.lost {
+            return Ok(vec![Event::Resync { compacted }]);
         }
         let start = state
             .log

@@ -12,7 +12,7 @@ use super::failure::Doing;
 use super::schema::{self, Format};
 use super::session::Session;
 use super::{Missing, Options, files};
-use crate::{Revision, StorageError};
+use crate::{CommitError, Revision, StorageError};
 
 /// Why a backup could not be made, or is not sound.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,15 @@ pub enum BackupError {
         /// What the kernel said.
         #[source]
         source: io::Error,
+    },
+    /// The store refused what the backup holds.
+    #[error("failed to write what backup {} holds; the store is as it was", .path.display())]
+    Restore {
+        /// The backup.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CommitError,
     },
     /// The store, or the backup that is checked, failed.
     #[error(transparent)]
@@ -109,6 +118,11 @@ fn copy(session: &Session, partial: &Path, target: &Path) -> Result<BackupReport
 
 /// Reads every page, and compares what the tables say about each other.
 pub(super) fn check(path: &Path) -> Result<BackupReport, BackupError> {
+    open_checked(path).map(|(_, report)| report)
+}
+
+/// Opens a file that is sound, for reading only.
+pub(super) fn open_checked(path: &Path) -> Result<(Connection, BackupReport), BackupError> {
     let resolved = files::prepare(path, Missing::Refuse)?;
     let doing = Doing {
         action: "check",
@@ -170,9 +184,12 @@ pub(super) fn check(path: &Path) -> Result<BackupReport, BackupError> {
             source: Arc::new(error),
         })?
         .len();
-    Ok(BackupReport {
-        revision,
-        entries: entries.cast_unsigned(),
-        bytes,
-    })
+    Ok((
+        connection,
+        BackupReport {
+            revision,
+            entries: entries.cast_unsigned(),
+            bytes,
+        },
+    ))
 }

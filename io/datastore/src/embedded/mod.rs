@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod notify;
 mod read;
+mod restore;
 mod schema;
 mod session;
 mod watch;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 pub use backup::{BackupError, BackupReport};
+pub use restore::RestoreReport;
 pub(crate) use watch::EmbeddedSource;
 
 use crate::seam::{Datastore, Query, Revision, Snapshot, Stats};
@@ -42,6 +44,17 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// How many commits a watch may fall behind before it must list again.
     pub keep_commits: u64,
+    /// What the last process to close the file leaves behind.
+    pub close: Close,
+}
+
+/// What the last process to close the file leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// One file, with everything in it: a few flushes, but only for the last one.
+    Fold,
+    /// The write-ahead log as it is, at no cost; the next to open the store reads it. For processes that must be quick.
+    Leave,
 }
 
 /// What to do if there is no file yet.
@@ -59,6 +72,7 @@ impl Default for Options {
             missing: Missing::Create,
             lock_timeout: Duration::from_secs(10),
             keep_commits: 4096,
+            close: Close::Fold,
         }
     }
 }
@@ -148,8 +162,7 @@ impl EmbeddedStore {
         )
     }
 
-    /// Moves what the write-ahead log holds into the main file, as far as no reader needs it. Worth a call when a
-    /// long-lived process ends, so that the next to open finds less to recover.
+    /// Moves what the write-ahead log holds into the main file, as far as no reader needs it.
     pub fn checkpoint(&self) -> Result<(), StorageError> {
         lock(&self.inner.main).with(
             &self.inner.path,
@@ -164,8 +177,13 @@ impl EmbeddedStore {
         backup::backup(&self.inner.path, &self.inner.options, target)
     }
 
-    /// Reads the whole of a backup, or of a store, and says what is in it. What passes can be put in the place of a
-    /// store's file.
+    /// Makes the store hold what a backup holds, and nothing else, as one commit like any other: whoever uses the
+    /// store follows it, and need not be stopped.
+    pub fn restore(&self, backup: &Path) -> Result<RestoreReport, BackupError> {
+        restore::restore(self, backup)
+    }
+
+    /// Reads the whole of a backup, or of a store, and says what is in it.
     pub fn check(path: &Path) -> Result<BackupReport, BackupError> {
         backup::check(path)
     }

@@ -69,9 +69,10 @@ pub(super) fn known() -> i64 {
 
 /// Asks a file for its format.
 pub(super) fn format(connection: &Connection) -> rusqlite::Result<Format> {
-    let found = user_version(connection)?;
-    let application: i64 =
-        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    // One snapshot: another process may be making the file at this moment.
+    let tx = connection.unchecked_transaction()?;
+    let found = user_version(&tx)?;
+    let application: i64 = tx.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application == APPLICATION_ID {
         return Ok(match found.cmp(&known()) {
             std::cmp::Ordering::Less => Format::Older,
@@ -79,8 +80,7 @@ pub(super) fn format(connection: &Connection) -> rusqlite::Result<Format> {
             std::cmp::Ordering::Greater => Format::Newer { found },
         });
     }
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    let tables: i64 = tx.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
     Ok(if (application, found, tables) == (0, 0, 0) {
         Format::Older
     } else {

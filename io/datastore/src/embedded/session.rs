@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::failure::Doing;
 use super::files::{self, Identity};
 use super::schema::{self, Format};
-use super::{Missing, Options};
+use super::{Close, Missing, Options};
 use crate::StorageError;
 
 /// An open file of the present format.
@@ -47,8 +47,7 @@ impl Session {
             lock_timeout: options.lock_timeout,
         };
         let before = files::identity(path).map_err(|error| files::refused(path, "open", error))?;
-        let connection =
-            connect(&resolved, options.lock_timeout).map_err(|error| doing.failed(error))?;
+        let connection = connect(&resolved, options).map_err(|error| doing.failed(error))?;
         let Some(identity) = before else {
             return Err(doing.moved());
         };
@@ -167,14 +166,18 @@ impl Session {
 }
 
 /// Opens a connection; nothing here reads the file yet.
-fn connect(path: &Path, lock_timeout: Duration) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_handler(Some(patience(lock_timeout)))?;
+    connection.busy_handler(Some(patience(options.lock_timeout)))?;
     // Durable through power loss: each commit waits until its log is on the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // The process that happens to close last does not pay for tidying up.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    match options.close {
+        Close::Fold => {}
+        Close::Leave => {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+    }
     Ok(connection)
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use datastore::{
-    CommitError, Datastore, Entry, Event, Query, Revision, Watch, WatchError, Write, block_on_ready,
+    CommitError, Datastore, Entry, Event, Query, Revision, Watch, WatchError, WatchMode, Write,
+    block_on_ready,
 };
 
 /// Long enough for any wake-up; only a failing test waits it out.
@@ -355,6 +356,7 @@ fn watch_from_a_revision<S: Datastore>(Subject { store, .. }: &Subject<S>) {
 
 fn watch_is_woken<S: Datastore>(Subject { store, .. }: &Subject<S>) {
     let mut watch = watch(store, &["/a"], Revision::ZERO).expect("watch");
+    assert_eq!(*watch.mode(), WatchMode::Woken);
     assert!(watch.next(Duration::ZERO).expect("no events").is_empty());
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| {
@@ -437,7 +439,7 @@ fn compaction<S: Datastore>(Subject { store, compact }: &Subject<S>) {
 
 fn two_writers<S: Datastore>(Subject { store, .. }: &Subject<S>) {
     const EACH: u64 = 200;
-    commit(store, &[Write::create("/counter", 0_u64.to_string())]).expect("create");
+    commit(store, &[Write::create("/counter", "0")]).expect("create");
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -454,7 +456,7 @@ fn two_writers<S: Datastore>(Subject { store, .. }: &Subject<S>) {
 }
 
 /// Adds one to a decimal number, by compare-and-swap until it holds.
-pub(crate) fn increment<S: Datastore>(store: &S, key: &str) {
+fn increment<S: Datastore>(store: &S, key: &str) {
     loop {
         let entry = read(store, key).expect("the counter exists");
         let number: u64 = std::str::from_utf8(&entry.value)
