@@ -45,6 +45,18 @@ pub use restrictions::{Restriction, Restrictions};
 /// The longest label name an expression may contain, in bytes.
 pub const MAX_LABEL_LENGTH: usize = 512;
 
+/// A name made of content, as upstream makes them for IP sets: `prefix:` and the unpadded URL-safe base64 of SHA-224 over
+/// `prefix:content`.
+#[must_use]
+pub fn unique_id(prefix: &str, content: &str) -> String {
+    let digest = Sha224::new()
+        .chain_update(prefix)
+        .chain_update(":")
+        .chain_update(content)
+        .finalize();
+    format!("{prefix}:{}", URL_SAFE_NO_PAD.encode(digest))
+}
+
 /// What a selector is evaluated against.
 pub trait LabelSource {
     /// The value of the label `key`, `None` if there is no such label.
@@ -132,13 +144,9 @@ impl Selector {
     /// The name of this selector's IP set: `s:` and the unpadded URL-safe base64 of SHA-224 over `s:` and the canonical text.
     #[must_use]
     pub fn unique_id(&self) -> &str {
-        self.0.unique_id.get_or_init(|| {
-            let digest = Sha224::new()
-                .chain_update("s:")
-                .chain_update(self.canonical())
-                .finalize();
-            format!("s:{}", URL_SAFE_NO_PAD.encode(digest)).into_boxed_str()
-        })
+        self.0
+            .unique_id
+            .get_or_init(|| unique_id("s", self.canonical()).into_boxed_str())
     }
 
     /// What any match must have: a sound prefilter for indexes, never the whole condition.
@@ -176,6 +184,12 @@ impl Selector {
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self::new(Expr::And(vec![self.0.expr.clone(), other.0.expr.clone()]))
+    }
+
+    /// Whatever this does not select: what upstream's `!(this)` parses to.
+    #[must_use]
+    pub fn negated(&self) -> Self {
+        Self::new(Expr::Not(Box::new(self.0.expr.clone())))
     }
 
     /// The same expression about labels whose names carry `prefix`: `pcns.` turns a selector of namespaces into one of

@@ -1,0 +1,86 @@
+//! What an update's value is, asked by kind: a value of another kind than its key counts as absent.
+
+use std::sync::Arc;
+
+use model::{
+    Cidr, EndpointPort, HostEndpoint, IpPool, Labels, NetworkSet, Policy, Profile, Resource, Tier,
+    WorkloadEndpoint,
+};
+
+macro_rules! of_kind {
+    ($($name:ident: $variant:ident => $value:ty),* $(,)?) => {$(
+        pub(crate) fn $name(resource: Resource) -> Option<$value> {
+            if let Resource::$variant(value) = resource { Some(value) } else { None }
+        }
+    )*};
+}
+
+of_kind! {
+    tier: Tier => Tier,
+    policy: Policy => Arc<Policy>,
+    profile: Profile => Arc<Profile>,
+    network_set: NetworkSet => NetworkSet,
+    workload_endpoint: WorkloadEndpoint => WorkloadEndpoint,
+    host_endpoint: HostEndpoint => HostEndpoint,
+    pool: IpPool => IpPool,
+}
+
+/// A thing that the selectors of rules can select, as an update brings it.
+pub(crate) struct Thing<'a> {
+    pub(crate) labels: &'a Labels,
+    pub(crate) profiles: &'a [Box<str>],
+    pub(crate) nets: Vec<Cidr>,
+    pub(crate) ports: &'a [EndpointPort],
+}
+
+impl<'a> Thing<'a> {
+    pub(crate) fn of_workload_endpoint(endpoint: &'a WorkloadEndpoint) -> Self {
+        let WorkloadEndpoint {
+            labels,
+            profiles,
+            nets,
+            ports,
+            ..
+        } = endpoint;
+        Self {
+            labels,
+            profiles,
+            nets: nets.clone(),
+            ports,
+        }
+    }
+
+    pub(crate) fn of_host_endpoint(endpoint: &'a HostEndpoint) -> Self {
+        let HostEndpoint {
+            labels,
+            profiles,
+            expected_ips,
+            ports,
+            ..
+        } = endpoint;
+        let nets = expected_ips
+            .iter()
+            .map(|&address| Cidr::host(address))
+            .collect();
+        Self {
+            labels,
+            profiles,
+            nets,
+            ports,
+        }
+    }
+
+    pub(crate) fn of_network_set(set: &'a NetworkSet) -> Self {
+        let NetworkSet {
+            labels,
+            profiles,
+            nets,
+        } = set;
+        Self {
+            labels,
+            profiles,
+            nets: nets.clone(),
+            ports: &[],
+        }
+    }
+}
