@@ -233,6 +233,30 @@ impl MessageWriter<'_> {
         };
         write(&mut inner);
         self.fits &= inner.fits;
+        self.patch_len(start);
+    }
+
+    /// A structure that starts with its own 16-bit length and holds attributes (`struct rtnexthop`). What `write` adds first
+    /// completes the structure's fixed part.
+    pub(crate) fn sized(&mut self, write: impl FnOnce(&mut MessageWriter<'_>)) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 2]);
+        let mut inner = MessageWriter {
+            bytes: self.bytes,
+            fits: true,
+        };
+        write(&mut inner);
+        self.fits &= inner.fits;
+        self.patch_len(start);
+    }
+
+    /// Bytes written into the whole batch so far: a guard for long lists in one attribute (65 535 bytes at most).
+    pub fn position(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Writes the length of what starts at `start` and ends here.
+    fn patch_len(&mut self, start: usize) {
         let len = u16::try_from(self.bytes.len() - start).unwrap_or_else(|_| {
             self.fits = false;
             u16::MAX
@@ -240,11 +264,6 @@ impl MessageWriter<'_> {
         if let Some(field) = self.bytes.get_mut(start..start + 2) {
             field.copy_from_slice(&len.to_ne_bytes());
         }
-    }
-
-    /// Bytes written into the whole batch so far: a guard for long lists in one attribute (65 535 bytes at most).
-    pub fn position(&self) -> usize {
-        self.bytes.len()
     }
 
     fn pad(&mut self) {
