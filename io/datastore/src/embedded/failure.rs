@@ -132,9 +132,10 @@ fn holder(path: &Path) -> String {
 fn write_lock_of(line: &str, inodes: &[u64]) -> Option<u32> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (_class, _advisory, kind) = (words.next()?, words.next()?, words.next()?);
-    let pid = words.next()?.parse().ok()?;
+    let pid: u32 = words.next()?.parse().ok()?;
     let inode: u64 = words.next()?.rsplit(':').next()?.parse().ok()?;
-    (kind == "WRITE" && inodes.contains(&inode)).then_some(pid)
+    // A process outside our PID namespace has the number 0.
+    (kind == "WRITE" && pid != 0 && inodes.contains(&inode)).then_some(pid)
 }
 
 #[cfg(test)]
@@ -154,6 +155,10 @@ mod tests {
             None
         );
         assert_eq!(write_lock_of("12: -> POSIX", &[1234]), None);
+        assert_eq!(
+            write_lock_of("1: POSIX  ADVISORY  WRITE 0 fe:00:1234 120 120", &[1234]),
+            None
+        );
         assert_eq!(write_lock_of("", &[]), None);
     }
 }

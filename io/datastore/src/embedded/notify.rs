@@ -185,3 +185,47 @@ fn shared(path: &Path) -> Option<&'static str> {
         .find(|(kind, _)| *kind == found & 0xffff_ffff)
         .map(|(_, name)| *name)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    use super::*;
+
+    #[test]
+    fn where_nothing_tells_a_timer_does() {
+        let mut notify =
+            Notify::timer("a".into(), "a-wal".into(), "of a test".into()).expect("a timer");
+        let polled = WatchMode::Polled {
+            every: POLL_INTERVAL,
+            why: "of a test".into(),
+        };
+        assert_eq!(*notify.mode(), polled);
+        assert!(!notify.clear(), "not yet");
+        let timeout = Timespec {
+            tv_sec: 20,
+            tv_nsec: 0,
+        };
+        assert_eq!(
+            poll(&mut [PollFd::new(&notify, PollFlags::IN)], Some(&timeout)),
+            Ok(1)
+        );
+        assert!(notify.clear());
+        assert!(!notify.clear(), "once a second");
+    }
+
+    #[test]
+    fn only_what_may_be_a_commit_matters() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("a.db");
+        std::fs::write(&path, "").expect("a file");
+        let mut notify = Notify::new(&path).expect("a watch");
+        assert_eq!(*notify.mode(), WatchMode::Woken);
+        std::fs::write(directory.path().join("nodename"), "n1").expect("a file");
+        assert!(!notify.clear(), "another file");
+        std::fs::write(directory.path().join("a.db-wal"), "").expect("a file");
+        assert!(notify.clear(), "a writer has gone");
+        std::fs::rename(&path, directory.path().join("b.db")).expect("moved");
+        assert!(notify.clear(), "the file has gone");
+    }
+}
