@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod conntrack;
+pub mod monitor;
 pub mod netlink;
 pub mod netns;
 pub mod route;
+pub mod sysctl;
