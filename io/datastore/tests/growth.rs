@@ -85,9 +85,11 @@ fn a_long_log_comes_in_batches_of_whole_commits() {
     let mut sizes = Vec::new();
     while sizes.iter().sum::<usize>() < 7 * 1500 {
         let events = watch.try_next().expect("events");
-        let last = events.last().map(|event| match event {
-            Event::Put(entry) => entry.revision,
-            other => panic!("unexpected {other:?}"),
+        let last = events.last().map(|event| {
+            let Event::Put(entry) = event else {
+                panic!("unexpected {event:?}")
+            };
+            entry.revision
         });
         assert_eq!(
             Some(watch.revision()),

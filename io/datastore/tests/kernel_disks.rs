@@ -1,8 +1,9 @@
-//! Disks that are full or read-only: real ones, mounted in a mount namespace of a process of their own, so that nothing
+//! Disks that are full or read-only, and files of other users: real ones, mounted in a mount namespace of a process of their own, so that nothing
 //! is left behind whatever happens.
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -216,5 +217,47 @@ fn changes_are_told_on_tmpfs_and_overlay() {
                 1
             );
         }
+    });
+}
+
+/// The error of opening `path` as a user without privileges.
+fn refused_to_nobody(path: PathBuf) -> StorageError {
+    std::thread::spawn(move || {
+        // Of this thread only, and for the rest of its life.
+        let nobody = rustix::thread::Uid::from_raw(65534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may become anyone");
+        EmbeddedStore::open(path).err().expect("it is refused")
+    })
+    .join()
+    .expect("the thread ends")
+}
+
+#[test]
+fn other_users_are_refused() {
+    with_own_mounts("other_users_are_refused", |directory| {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("the owner may");
+        let path = directory.join("datastore.db");
+        let store = EmbeddedStore::open(&path).expect("a new store");
+        let permission = |error: &StorageError| matches!(error, StorageError::Permission { .. });
+        let error = refused_to_nobody(path.clone());
+        assert!(permission(&error), "{error:?}");
+        assert!(
+            error.to_string().contains("no permission to use datastore"),
+            "{error}"
+        );
+        let error = refused_to_nobody(directory.join("new.db"));
+        assert!(permission(&error), "{error:?}");
+        let error = refused_to_nobody(directory.join("new/new.db"));
+        assert!(matches!(error, StorageError::Directory { .. }), "{error:?}");
+        drop(store);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("the owner may");
+        let error = refused_to_nobody(path);
+        assert!(matches!(error, StorageError::ReadOnly { .. }), "{error:?}");
+        assert!(
+            error
+                .to_string()
+                .contains("its directory and file must be writable"),
+            "{error}"
+        );
     });
 }

@@ -10,8 +10,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use datastore::{
-    CommitError, Datastore, EmbeddedStore, Event, Query, Revision, Watch, WatchMode, Write,
-    block_on_ready,
+    CommitError, Datastore, EmbeddedStore, Event, Options, Query, Revision, Watch, WatchMode,
+    Write, block_on_ready,
 };
 
 const ROLE: &str = "DATASTORE_TEST_ROLE";
@@ -34,6 +34,7 @@ fn role() {
         }
         Some(("write", name)) => write_forever(&store(), name),
         Some(("silent", _)) => commit_without_a_sign(Path::new(&path)),
+        Some(("hold", _)) => hold_the_lock(Path::new(&path)),
         Some(("put", key)) => {
             store().commit_sync(&[Write::put(key, "1")]).expect("put");
         }
@@ -61,6 +62,7 @@ fn start(path: &Path, role: &str) -> Child {
         .args(["--exact", "role", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
         .env(FILE, path)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -115,6 +117,43 @@ fn commit_without_a_sign(path: &Path) {
         .expect("a commit");
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
         .expect("the end");
+}
+
+/// Takes the write lock, says so, and keeps it until told to end.
+fn hold_the_lock(path: &Path) {
+    let connection = rusqlite::Connection::open(path).expect("the store opens");
+    connection
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("the lock");
+    std::io::stderr()
+        .write_all(b"locked\n")
+        .expect("the parent reads");
+    let _ = std::io::stdin().lines().next();
+}
+
+#[test]
+fn the_process_that_holds_the_lock_is_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("datastore.db");
+    let options = Options {
+        lock_timeout: Duration::from_millis(100),
+        ..Options::default()
+    };
+    let store = EmbeddedStore::open_with(&path, options).expect("a new store");
+    let mut holder = start(&path, "hold it");
+    let mut said = BufReader::new(holder.stderr.take().expect("piped")).lines();
+    assert_eq!(said.next().expect("a line").expect("text"), "locked");
+    let error = store
+        .commit_sync(&[Write::put("/a", "1")])
+        .expect_err("it is locked")
+        .to_string();
+    assert!(
+        error.contains(&format!("has been locked by process {} (", holder.id())),
+        "{error}"
+    );
+    drop(holder.stdin.take());
+    holder.wait().expect("it ends");
+    store.commit_sync(&[Write::put("/a", "1")]).expect("put");
 }
 
 #[test]
