@@ -1,6 +1,7 @@
 //! nf_tables as values: what our table should hold, what it holds, and the way from one to the other.
 //!
-//! The renderer builds a [`Ruleset`]; a comparison with what the kernel holds answers a [`Batch`], which `linux::nft` sends to the kernel as one transaction. The level is that of kernel expressions: a
+//! The renderer builds a [`Ruleset`] (or a small [`Delta`]); [`diff`] compares it with the [`ObservedTable`] and answers
+//! a [`Batch`], which `linux::nft` sends to the kernel as one transaction. The level is that of kernel expressions: a
 //! [`Rule`] read back from the kernel equals the rule that was written, so equality of values is equality of tables.
 //!
 //! `Display` of [`Rule`], [`Set`] and [`Ruleset`] is valid input for `nft -f`, for people and for snapshots.
@@ -8,7 +9,11 @@
 mod batch;
 mod bytes;
 mod chain;
+mod delta;
+mod edits;
 mod expr;
+mod observed;
+mod plan;
 mod print;
 mod rule;
 mod set;
@@ -18,11 +23,17 @@ pub use bytes::{Bytes, IfPattern, Prefix};
 pub use chain::{
     Base, Chain, ChainKind, ChainName, Hook, Policy, Ruleset, TableFamily, TableId, priority,
 };
+pub use delta::Delta;
 pub use expr::{
     Anonymous, CmpOp, CtDirection, CtState, CtStatus, Expr, FibKey, FibResult, Field, Log,
     LogLevel, LogTarget, MarkPlace, MarkSource, Membership, Nat, NatFlags, NatKind, NfProto,
     PortRange, Rate, RateUnit, RejectWith, Scope, SetRef, Verdict,
 };
+pub use observed::{
+    Handles, ObservedBase, ObservedChain, ObservedRule, ObservedSet, ObservedTable, Presence,
+    Unknown,
+};
+pub use plan::diff;
 pub use rule::{Comment, Rule, proto};
 pub use set::{
     Element, Elements, Key, KeyType, Load, Matching, Part, Set, SetKind, SetName, SetType,
