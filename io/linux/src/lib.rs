@@ -6,3 +6,4 @@ pub mod netlink;
 pub mod netns;
 pub mod route;
 pub mod sysctl;
+pub mod nft;
