@@ -28,8 +28,8 @@ pub(super) enum Naming<'a> {
     Anonymous { id: u32, size: usize },
 }
 
-impl Naming<'_> {
-    pub(super) fn name(&self, kind: SetKind) -> &str {
+impl<'a> Naming<'a> {
+    pub(super) fn name(&self, kind: SetKind) -> &'a str {
         match (self, kind) {
             (Self::Named(name), _) => name.as_str(),
             (Self::Anonymous { .. }, SetKind::Set) => "__set%d",
@@ -154,53 +154,33 @@ enum Boundary {
     End,
 }
 
-/// The items of some elements, one or two for each.
-pub(super) struct Items<'a, I> {
-    items: I,
-    _of: std::marker::PhantomData<&'a ()>,
-}
-
-impl<'a> Items<'a, std::iter::Empty<Item<'a>>> {
-    /// The items that add (with a load) or delete (without) these keys.
-    pub(super) fn new(
-        ty: &'a SetType,
-        elements: impl Iterator<Item = (&'a Key, Option<&'a Load>)>,
-    ) -> Items<'a, impl Iterator<Item = Item<'a>>> {
-        let (ranges, concatenated) = (ty.matching == Matching::Interval, ty.is_concatenated());
-        let items = elements.flat_map(move |(key, load)| {
-            let key_end = (ranges && concatenated).then(|| key.to());
-            let start = Item {
-                key: Cow::Borrowed(key.from()),
-                key_end,
-                end: Boundary::Start,
-                load,
-            };
-            let behind = if ranges && !concatenated {
-                key.to().successor()
-            } else {
-                None
-            };
-            let end = behind.map(|key| Item {
-                key: Cow::Owned(key),
-                key_end: None,
-                end: Boundary::End,
-                load: None,
-            });
-            std::iter::once(start).chain(end)
+/// The items that add (with a load) or delete (without) these keys, one or two for each.
+pub(super) fn items<'a>(
+    ty: &SetType,
+    elements: impl Iterator<Item = (&'a Key, Option<&'a Load>)>,
+) -> impl Iterator<Item = Item<'a>> {
+    let (ranges, concatenated) = (ty.matching == Matching::Interval, ty.is_concatenated());
+    elements.flat_map(move |(key, load)| {
+        let key_end = (ranges && concatenated).then(|| key.to());
+        let start = Item {
+            key: Cow::Borrowed(key.from()),
+            key_end,
+            end: Boundary::Start,
+            load,
+        };
+        let behind = if ranges && !concatenated {
+            key.to().successor()
+        } else {
+            None
+        };
+        let end = behind.map(|key| Item {
+            key: Cow::Owned(key),
+            key_end: None,
+            end: Boundary::End,
+            load: None,
         });
-        Items {
-            items,
-            _of: std::marker::PhantomData,
-        }
-    }
-}
-
-impl<'a, I: Iterator<Item = Item<'a>>> Iterator for Items<'a, I> {
-    type Item = Item<'a>;
-
-    fn next(&mut self) -> Option<Item<'a>> {
-        self.items.next()
-    }
+        std::iter::once(start).chain(end)
+    })
 }
 
 /// Writes as many items as fit into one message.
@@ -273,9 +253,17 @@ pub(super) fn read_bytes(data: Attribute<'_>) -> Option<Bytes> {
     Some(Bytes::new(data.nested().get(NFTA_DATA_VALUE)?.value))
 }
 
+/// The kernel leaves out flags that are all unset.
+pub(super) fn set_flags(attributes: Attributes<'_>) -> u32 {
+    attributes
+        .get(NFTA_SET_FLAGS)
+        .and_then(|flags| flags.be32())
+        .unwrap_or_default()
+}
+
 /// A set's type, if it is one that we make; other flags (timeouts, counters) make it another's.
 pub(super) fn read_type(attributes: Attributes<'_>) -> Option<SetType> {
-    let bits = attributes.get(NFTA_SET_FLAGS)?.be32()? & !(NFT_SET_ANONYMOUS | NFT_SET_CONSTANT);
+    let bits = set_flags(attributes) & !(NFT_SET_ANONYMOUS | NFT_SET_CONSTANT);
     let key = key_types(attributes.get(NFTA_SET_KEY_TYPE)?.be32()?)?;
     let kind = match attributes
         .get(NFTA_SET_DATA_TYPE)

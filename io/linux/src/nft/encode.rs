@@ -84,18 +84,17 @@ impl Transaction {
         self.ops.push(None);
     }
 
-    fn message(
-        &mut self,
-        table: &TableId,
-        doing: &'static str,
-        (message, flags): (u16, i32),
-        write: impl FnOnce(&mut MessageWriter<'_>),
-    ) {
+    fn message(&mut self, table: &TableId, verb: Verb, write: impl FnOnce(&mut MessageWriter<'_>)) {
         let header = header(family(table.family));
+        let Verb {
+            doing,
+            message,
+            flags,
+        } = verb;
         let request = Request {
             doing,
             kind: kind(message),
-            flags: flags as u16,
+            flags,
             header: &header,
         };
         self.messages.message(request, |m| {
@@ -106,60 +105,38 @@ impl Transaction {
     }
 
     fn op(&mut self, table: &TableId, op: &Op, echo: u16) {
-        const CREATE: i32 = libc::NLM_F_CREATE;
         match op {
-            Op::AddTable => {
-                self.message(table, "add the table", (NFT_MSG_NEWTABLE, CREATE), |_| {})
-            }
-            Op::DeleteTable => {
-                self.message(table, "delete the table", (NFT_MSG_DELTABLE, 0), |_| {})
-            }
-            Op::DeleteOther(other) => self.message(
-                other,
-                "delete upstream's table",
-                (NFT_MSG_DELTABLE, 0),
-                |_| {},
-            ),
+            Op::AddTable => self.message(table, verbs::ADD_TABLE, |_| {}),
+            Op::DeleteTable => self.message(table, verbs::DELETE_TABLE, |_| {}),
+            Op::DeleteOther(other) => self.message(other, verbs::DELETE_OTHER, |_| {}),
             Op::AddChain { chain, base } => {
-                self.message(table, "add a chain", (NFT_MSG_NEWCHAIN, CREATE), |m| {
-                    add_chain(m, chain, *base)
-                });
+                self.message(table, verbs::ADD_CHAIN, |m| add_chain(m, chain, *base));
             }
-            Op::SetPolicy { chain, policy } => {
-                self.message(
-                    table,
-                    "change a chain's policy",
-                    (NFT_MSG_NEWCHAIN, 0),
-                    |m| {
-                        m.text(NFTA_CHAIN_NAME, chain.as_str());
-                        m.be32(NFTA_CHAIN_POLICY, policy_number(*policy));
-                    },
-                );
-            }
-            Op::DeleteChain(chain) => {
-                self.message(table, "delete a chain", (NFT_MSG_DELCHAIN, 0), |m| {
-                    m.text(NFTA_CHAIN_NAME, chain.as_str());
-                })
-            }
-            Op::FlushChain(chain) => {
-                self.message(table, "flush a chain", (NFT_MSG_DELRULE, 0), |m| {
-                    m.text(NFTA_RULE_CHAIN, chain.as_str());
-                })
-            }
+            Op::SetPolicy { chain, policy } => self.message(table, verbs::SET_POLICY, |m| {
+                m.text(NFTA_CHAIN_NAME, chain.as_str());
+                m.be32(NFTA_CHAIN_POLICY, policy_number(*policy));
+            }),
+            Op::DeleteChain(chain) => self.message(table, verbs::DELETE_CHAIN, |m| {
+                m.text(NFTA_CHAIN_NAME, chain.as_str());
+            }),
+            Op::FlushChain(chain) => self.message(table, verbs::FLUSH_CHAIN, |m| {
+                m.text(NFTA_RULE_CHAIN, chain.as_str());
+            }),
             Op::AddRule {
                 chain,
                 position,
                 rule,
             } => {
-                let (flags, near) = match position {
-                    Position::End => (CREATE | libc::NLM_F_APPEND, None),
-                    Position::Before(handle) => (CREATE, Some((NFTA_RULE_POSITION, *handle))),
-                    Position::After(handle) => (
-                        CREATE | libc::NLM_F_APPEND,
-                        Some((NFTA_RULE_POSITION, *handle)),
-                    ),
+                let (verb, near) = match position {
+                    Position::End => (verbs::APPEND_RULE, None),
+                    Position::Before(handle) => {
+                        (verbs::INSERT_RULE, Some((NFTA_RULE_POSITION, *handle)))
+                    }
+                    Position::After(handle) => {
+                        (verbs::APPEND_RULE, Some((NFTA_RULE_POSITION, *handle)))
+                    }
                 };
-                self.rule(table, chain, rule, (flags | i32::from(echo), near));
+                self.rule(table, verb.with(echo), (chain, near), rule);
             }
             Op::ReplaceRule {
                 chain,
@@ -167,51 +144,30 @@ impl Transaction {
                 rule,
             } => {
                 let near = Some((NFTA_RULE_HANDLE, *handle));
-                self.rule(
-                    table,
-                    chain,
-                    rule,
-                    (libc::NLM_F_REPLACE | i32::from(echo), near),
-                );
+                self.rule(table, verbs::REPLACE_RULE.with(echo), (chain, near), rule);
             }
-            Op::DeleteRule { chain, handle } => {
-                self.message(table, "delete a rule", (NFT_MSG_DELRULE, 0), |m| {
-                    m.text(NFTA_RULE_CHAIN, chain.as_str());
-                    m.be64(NFTA_RULE_HANDLE, *handle);
-                });
-            }
-            Op::AddSet { set, ty } => {
-                self.message(table, "add a set", (NFT_MSG_NEWSET, CREATE), |m| {
-                    elements::write_set(m, ty, elements::Naming::Named(set));
-                });
-            }
-            Op::DeleteSet(set) => self.message(table, "delete a set", (NFT_MSG_DELSET, 0), |m| {
+            Op::DeleteRule { chain, handle } => self.message(table, verbs::DELETE_RULE, |m| {
+                m.text(NFTA_RULE_CHAIN, chain.as_str());
+                m.be64(NFTA_RULE_HANDLE, *handle);
+            }),
+            Op::AddSet { set, ty } => self.message(table, verbs::ADD_SET, |m| {
+                elements::write_set(m, ty, elements::Naming::Named(set));
+            }),
+            Op::DeleteSet(set) => self.message(table, verbs::DELETE_SET, |m| {
                 m.text(NFTA_SET_NAME, set.as_str());
             }),
             Op::AddElements { set, ty, elements } => {
                 let items = elements
                     .iter()
                     .map(|element| (&element.key, Some(&element.load)));
-                let items = elements::Items::new(ty, items);
-                self.elements(
-                    table,
-                    "add elements",
-                    (NFT_MSG_NEWSETELEM, CREATE),
-                    (set.as_str(), None),
-                    items,
-                );
+                let items = elements::items(ty, items);
+                self.elements(table, verbs::ADD_ELEMENTS, (set.as_str(), None), items);
             }
             Op::DeleteElements { set, ty, keys } => {
-                let items = elements::Items::new(ty, keys.iter().map(|key| (key, None)));
-                self.elements(
-                    table,
-                    "delete elements",
-                    (NFT_MSG_DELSETELEM, 0),
-                    (set.as_str(), None),
-                    items,
-                );
+                let items = elements::items(ty, keys.iter().map(|key| (key, None)));
+                self.elements(table, verbs::DELETE_ELEMENTS, (set.as_str(), None), items);
             }
-            Op::FlushSet(set) => self.message(table, "flush a set", (NFT_MSG_DELSETELEM, 0), |m| {
+            Op::FlushSet(set) => self.message(table, verbs::FLUSH_SET, |m| {
                 m.text(NFTA_SET_ELEM_LIST_SET, set.as_str());
             }),
         }
@@ -220,12 +176,12 @@ impl Transaction {
     fn rule(
         &mut self,
         table: &TableId,
-        chain: &ChainName,
+        verb: Verb,
+        (chain, near): (&ChainName, Option<(u16, u64)>),
         rule: &Rule,
-        (flags, near): (i32, Option<(u16, u64)>),
     ) {
         let ids = self.anonymous_sets(table, rule);
-        self.message(table, "add a rule", (NFT_MSG_NEWRULE, flags), |m| {
+        self.message(table, verb, |m| {
             m.text(NFTA_RULE_CHAIN, chain.as_str());
             if let Some((attribute, handle)) = near {
                 m.be64(attribute, handle);
@@ -252,25 +208,17 @@ impl Transaction {
                 id,
                 size: set.elements.len(),
             };
-            let name = naming.name(set.ty.kind).to_owned();
-            self.message(
-                table,
-                "add a rule's own set",
-                (NFT_MSG_NEWSET, libc::NLM_F_CREATE),
-                |m| {
-                    elements::write_set(m, &set.ty, naming);
-                },
-            );
-            let items = elements::Items::new(
+            self.message(table, verbs::ADD_OWN_SET, |m| {
+                elements::write_set(m, &set.ty, naming)
+            });
+            let items = elements::items(
                 &set.ty,
                 set.elements.iter().map(|(key, load)| (key, Some(load))),
             );
-            let flags = (NFT_MSG_NEWSETELEM, libc::NLM_F_CREATE);
             self.elements(
                 table,
-                "add the elements of a rule's own set",
-                flags,
-                (&name, Some(id)),
+                verbs::ADD_OWN_ELEMENTS,
+                (naming.name(set.ty.kind), Some(id)),
                 items,
             );
             ids.push(id);
@@ -281,14 +229,13 @@ impl Transaction {
     fn elements<'a>(
         &mut self,
         table: &TableId,
-        doing: &'static str,
-        message: (u16, i32),
+        verb: Verb,
         (set, id): (&str, Option<u32>),
-        items: elements::Items<'a, impl Iterator<Item = elements::Item<'a>>>,
+        items: impl Iterator<Item = elements::Item<'a>>,
     ) {
         let mut items = items.peekable();
         while items.peek().is_some() {
-            self.message(table, doing, message, |m| {
+            self.message(table, verb, |m| {
                 m.text(NFTA_SET_ELEM_LIST_SET, set);
                 if let Some(id) = id {
                     m.be32(NFTA_SET_ELEM_LIST_SET_ID, id);
@@ -299,6 +246,66 @@ impl Transaction {
             });
         }
     }
+}
+
+/// A kind of message and its flags.
+#[derive(Clone, Copy)]
+struct Verb {
+    doing: &'static str,
+    message: u16,
+    flags: u16,
+}
+
+impl Verb {
+    const fn new(doing: &'static str, message: u16, flags: i32) -> Self {
+        Self {
+            doing,
+            message,
+            flags: flags as u16,
+        }
+    }
+
+    fn with(self, flags: u16) -> Self {
+        Self {
+            flags: self.flags | flags,
+            ..self
+        }
+    }
+}
+
+/// All that a transaction can ask for.
+mod verbs {
+    use libc::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE};
+
+    use super::super::uapi::*;
+    use super::Verb;
+
+    pub(super) const ADD_TABLE: Verb = Verb::new("add the table", NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    pub(super) const DELETE_TABLE: Verb = Verb::new("delete the table", NFT_MSG_DELTABLE, 0);
+    pub(super) const DELETE_OTHER: Verb = Verb::new("delete upstream's table", NFT_MSG_DELTABLE, 0);
+    pub(super) const ADD_CHAIN: Verb = Verb::new("add a chain", NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+    pub(super) const SET_POLICY: Verb = Verb::new("change a chain's policy", NFT_MSG_NEWCHAIN, 0);
+    pub(super) const DELETE_CHAIN: Verb = Verb::new("delete a chain", NFT_MSG_DELCHAIN, 0);
+    pub(super) const FLUSH_CHAIN: Verb = Verb::new("flush a chain", NFT_MSG_DELRULE, 0);
+    pub(super) const APPEND_RULE: Verb =
+        Verb::new("add a rule", NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    pub(super) const INSERT_RULE: Verb = Verb::new("insert a rule", NFT_MSG_NEWRULE, NLM_F_CREATE);
+    pub(super) const REPLACE_RULE: Verb =
+        Verb::new("replace a rule", NFT_MSG_NEWRULE, NLM_F_REPLACE);
+    pub(super) const DELETE_RULE: Verb = Verb::new("delete a rule", NFT_MSG_DELRULE, 0);
+    pub(super) const ADD_SET: Verb = Verb::new("add a set", NFT_MSG_NEWSET, NLM_F_CREATE);
+    pub(super) const ADD_OWN_SET: Verb =
+        Verb::new("add a rule's own set", NFT_MSG_NEWSET, NLM_F_CREATE);
+    pub(super) const DELETE_SET: Verb = Verb::new("delete a set", NFT_MSG_DELSET, 0);
+    pub(super) const ADD_ELEMENTS: Verb =
+        Verb::new("add elements", NFT_MSG_NEWSETELEM, NLM_F_CREATE);
+    pub(super) const ADD_OWN_ELEMENTS: Verb = Verb::new(
+        "add the elements of a rule's own set",
+        NFT_MSG_NEWSETELEM,
+        NLM_F_CREATE,
+    );
+    pub(super) const DELETE_ELEMENTS: Verb = Verb::new("delete elements", NFT_MSG_DELSETELEM, 0);
+    pub(super) const FLUSH_SET: Verb = Verb::new("flush a set", NFT_MSG_DELSETELEM, 0);
 }
 
 fn add_chain(m: &mut MessageWriter<'_>, chain: &ChainName, base: Option<Base>) {

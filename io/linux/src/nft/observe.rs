@@ -125,7 +125,7 @@ impl Reader<'_> {
             |_| {},
             |attributes| {
                 let name = SetName::from(attributes.get(NFTA_SET_NAME)?.text()?);
-                let own = attributes.get(NFTA_SET_FLAGS)?.be32()? & NFT_SET_ANONYMOUS != 0;
+                let own = elements::set_flags(attributes) & NFT_SET_ANONYMOUS != 0;
                 Some((name, own, elements::read_type(attributes)))
             },
         )?;
