@@ -4,6 +4,6 @@ pub mod conntrack;
 pub mod monitor;
 pub mod netlink;
 pub mod netns;
+pub mod nft;
 pub mod route;
 pub mod sysctl;
-pub mod nft;
