@@ -60,7 +60,7 @@ const PROTOCOLS: [Protocol; 6] = [
     Protocol::ICMP,
     Protocol::ICMPV6,
 ];
-const SELECTORS: [&str; 20] = [
+const SELECTORS: [&str; 23] = [
     "all()",
     "app == 'web'",
     "app == 'db'",
@@ -71,6 +71,9 @@ const SELECTORS: [&str; 20] = [
     "!has(role)",
     "role == 'x' && app == 'web'",
     "role == 'x' || app == 'db'",
+    "app == 'web' || app == 'db'",
+    "(app == 'db' && has(role)) || app in {'dmz', 'web'}",
+    "pcns.team == 'core' || pcns.team == 'own'",
     "app starts with 'd'",
     "app contains 'e' && has(pcns.team)",
     "pcns.team == 'core'",
@@ -397,9 +400,11 @@ fn entity(rng: &mut Rng) -> EntityMatch {
 fn port(rng: &mut Rng) -> PortMatch {
     match rng.below(4) {
         0 => PortMatch::Range(PortRange::one(*rng.pick(&PORTS))),
-        1 => PortMatch::Range(
-            PortRange::new(*rng.pick(&[0, 53, 81]), 1000).expect("the first is lower"),
-        ),
+        1 => {
+            let first = *rng.pick(&[0, 53, 79, 81, 82]);
+            let last = first + *rng.pick(&[0, 1, 2, 900]);
+            PortMatch::Range(PortRange::new(first, last).expect("the first is lower"))
+        }
         _ => PortMatch::Named(text(rng, &PORT_NAMES)),
     }
 }

@@ -233,3 +233,24 @@ fn merged(mut ranges: Vec<PortRange>) -> Vec<PortRange> {
     }
     merged
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_merged() {
+        let check = |ranges: &[(u16, u16)], expected: &str| {
+            let ranges = ranges
+                .iter()
+                .filter_map(|&(first, last)| PortRange::new(first, last))
+                .collect();
+            let texts: Vec<String> = merged(ranges).iter().map(ToString::to_string).collect();
+            assert_eq!(texts.join(" "), expected);
+        };
+        check(&[], "");
+        check(&[(80, 80), (53, 53)], "53 80");
+        check(&[(1, 5), (3, 4), (6, 6), (8, 9)], "1:6 8:9");
+        check(&[(0, 65535), (65535, 65535)], "0:65535");
+    }
+}
