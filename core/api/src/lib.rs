@@ -1,1 +1,31 @@
 #![doc = include_str!("../README.md")]
+
+mod admit;
+mod decode;
+mod defaults;
+mod encode;
+mod fields;
+mod gojson;
+mod ipam_form;
+mod key;
+mod kind;
+mod kinds;
+mod names;
+mod nearest;
+mod object;
+mod problem;
+mod reader;
+
+pub use admit::{AdmitOptions, admit, admit_labels, admit_update, expand_list, refuse_delete};
+pub use decode::{decode, decode_absent};
+pub use encode::{
+    EncodeError, built_in_objects, encode, key_text, merge, network_profile, object_of,
+};
+pub use key::{
+    RESOURCES, StoreKey, cidr_name, host_affinities_prefix, name_cidr, parse_store_key, store_key,
+    store_prefix, store_prefixes,
+};
+pub use kind::{CALICO_V3, CORE_V1, Kind, NETWORKING_V1, Scope};
+pub use kinds::endpoints::workload_endpoint_name;
+pub use object::Object;
+pub use problem::{Invalid, Problem};

@@ -1,0 +1,208 @@
+//! Defaults and normal forms, as upstream's client and CRDs set them on every write.
+//!
+//! Works on the JSON before it is checked: whatever is not of the expected type is left for the check to report.
+
+use model::{Cidr, Protocol, labels};
+use serde_json::{Map, Value, json};
+
+use crate::kind::Kind;
+use crate::kinds::pool::block_sizes;
+use crate::object::object_at;
+
+/// The label that carries a policy's tier.
+const TIER_LABEL: &str = "projectcalico.org/tier";
+
+/// Applies them to an object that is about to be checked.
+pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
+    match kind {
+        Kind::NetworkPolicy | Kind::GlobalNetworkPolicy => policy(map),
+        Kind::KubernetesNetworkPolicy => kubernetes_policy(map),
+        Kind::Profile => rules_of(map, normalise_rule),
+        Kind::Tier => {
+            if let Some(spec) = spec(map) {
+                default(spec, "defaultAction", || json!("Deny"));
+            }
+        }
+        Kind::IpPool => pool(map),
+        Kind::WorkloadEndpoint => workload_endpoint(map),
+        Kind::IpamConfiguration => {
+            if let Some(spec) = spec(map) {
+                default(spec, "strictAffinity", || json!(false));
+                default(spec, "autoAllocateBlocks", || json!(true));
+                default(spec, "maxBlocksPerHost", || json!(0));
+            }
+        }
+        Kind::HostEndpoint => ports_of(map),
+        Kind::NetworkSet
+        | Kind::GlobalNetworkSet
+        | Kind::Node
+        | Kind::IpReservation
+        | Kind::BlockAffinity
+        | Kind::IpamBlock
+        | Kind::IpamHandle
+        | Kind::FelixConfiguration
+        | Kind::ClusterInformation
+        | Kind::Namespace
+        | Kind::ServiceAccount => {}
+    }
+}
+
+/// The spec, made if it is not there; `None` if something else stands in its place.
+fn spec(map: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
+    match map.get("spec") {
+        None | Some(Value::Null | Value::Object(_)) => Some(object_at(map, "spec")),
+        Some(_) => None,
+    }
+}
+
+fn is_empty(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => false,
+    }
+}
+
+fn default(spec: &mut Map<String, Value>, field: &str, value: impl FnOnce() -> Value) {
+    if is_empty(spec.get(field)) {
+        spec.insert(field.to_owned(), value());
+    }
+}
+
+fn policy(map: &mut Map<String, Value>) {
+    rules_of(map, normalise_rule);
+    let Some(spec) = spec(map) else { return };
+    default(spec, "tier", || json!("default"));
+    let has = |field| !is_empty(spec.get(field));
+    let types = match (has("ingress"), has("egress")) {
+        (false, true) => json!(["Egress"]),
+        (true, true) => json!(["Ingress", "Egress"]),
+        (_, false) => json!(["Ingress"]),
+    };
+    default(spec, "types", || types);
+    let tier = spec.get("tier").cloned().unwrap_or_default();
+    if tier.is_string() && map.get("metadata").is_some_and(Value::is_object) {
+        let meta = object_at(map, "metadata");
+        if meta
+            .get("labels")
+            .is_none_or(|l| l.is_object() || l.is_null())
+        {
+            object_at(meta, "labels").insert(TIER_LABEL.to_owned(), tier);
+        }
+    }
+}
+
+/// What Kubernetes' API server would have done.
+fn kubernetes_policy(map: &mut Map<String, Value>) {
+    let Some(spec) = spec(map) else { return };
+    let types = if is_empty(spec.get("egress")) {
+        json!(["Ingress"])
+    } else {
+        json!(["Ingress", "Egress"])
+    };
+    default(spec, "policyTypes", || types);
+    if is_empty(spec.get("podSelector")) {
+        spec.insert("podSelector".to_owned(), json!({}));
+    }
+}
+
+fn rules_of(map: &mut Map<String, Value>, normalise: fn(&mut Map<String, Value>)) {
+    let Some(Value::Object(spec)) = map.get_mut("spec") else {
+        return;
+    };
+    for direction in ["ingress", "egress"] {
+        if let Some(Value::Array(rules)) = spec.get_mut(direction) {
+            rules
+                .iter_mut()
+                .filter_map(Value::as_object_mut)
+                .for_each(normalise);
+        }
+    }
+}
+
+fn normalise_rule(rule: &mut Map<String, Value>) {
+    for field in ["protocol", "notProtocol"] {
+        normalise_protocol(rule, field);
+    }
+}
+
+/// `tcp` becomes `TCP`, `"6"` becomes `TCP`; a number stays a number.
+fn normalise_protocol(map: &mut Map<String, Value>, field: &str) {
+    let Some(Value::String(text)) = map.get_mut(field) else {
+        return;
+    };
+    if let Ok(protocol) = text.parse::<Protocol>() {
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            return;
+        }
+        *text = protocol.to_string();
+    }
+}
+
+fn ports_of(map: &mut Map<String, Value>) {
+    let Some(Value::Object(spec)) = map.get_mut("spec") else {
+        return;
+    };
+    let Some(Value::Array(ports)) = spec.get_mut("ports") else {
+        return;
+    };
+    for port in ports.iter_mut().filter_map(Value::as_object_mut) {
+        normalise_protocol(port, "protocol");
+    }
+}
+
+fn pool(map: &mut Map<String, Value>) {
+    let Some(spec) = spec(map) else { return };
+    let cidr = spec.get("cidr").and_then(Value::as_str);
+    if let Some(cidr) = cidr.and_then(|text| text.parse::<Cidr>().ok()) {
+        // Another spelling of the same network is written as everyone writes it; a wrong one is left to be refused.
+        let addr = spec
+            .get("cidr")
+            .and_then(Value::as_str)
+            .and_then(|t| t.split('/').next());
+        if addr.and_then(|a| a.parse().ok()) == Some(cidr.addr()) {
+            spec.insert("cidr".to_owned(), cidr.to_string().into());
+        }
+        let size = spec.get("blockSize").and_then(Value::as_i64);
+        if is_empty(spec.get("blockSize")) || size == Some(0) {
+            let (_, _, size) = block_sizes(cidr.family());
+            spec.insert("blockSize".to_owned(), json!(size));
+        }
+    }
+    default(spec, "nodeSelector", || json!("all()"));
+    // A pool that namespaces are chosen for cannot serve tunnels as well.
+    default(spec, "allowedUses", || json!(["Workload", "Tunnel"]));
+    default(spec, "vxlanMode", || json!("Never"));
+    default(spec, "ipipMode", || json!("Never"));
+    default(spec, "assignmentMode", || json!("Automatic"));
+}
+
+fn workload_endpoint(map: &mut Map<String, Value>) {
+    ports_of(map);
+    let text = |map: &Map<String, Value>, a: &str, b: &str| {
+        map.get(a)
+            .and_then(|v| v.get(b))
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let orchestrator = text(map, "spec", "orchestrator");
+    let namespace = text(map, "metadata", "namespace");
+    let meta = object_at(map, "metadata");
+    if meta
+        .get("labels")
+        .is_some_and(|l| !l.is_object() && !l.is_null())
+    {
+        return;
+    }
+    let own = object_at(meta, "labels");
+    let pairs = [
+        (labels::NAMESPACE, namespace),
+        (labels::ORCHESTRATOR, orchestrator),
+    ];
+    for (key, value) in pairs {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            own.insert(key.to_owned(), value.into());
+        }
+    }
+}

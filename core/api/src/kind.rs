@@ -1,0 +1,370 @@
+//! The kinds of objects, and one table of what they are called: read by key layout, admission and every command line.
+
+use std::fmt;
+
+/// `apiVersion` of Calico's own kinds.
+pub const CALICO_V3: &str = "projectcalico.org/v3";
+/// `apiVersion` of Kubernetes' core kinds.
+pub const CORE_V1: &str = "v1";
+/// `apiVersion` of Kubernetes' network policy.
+pub const NETWORKING_V1: &str = "networking.k8s.io/v1";
+
+/// A kind of object the product reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// v3 `NetworkPolicy`.
+    NetworkPolicy,
+    /// v3 `GlobalNetworkPolicy`.
+    GlobalNetworkPolicy,
+    /// v3 `Tier`.
+    Tier,
+    /// v3 `NetworkSet`.
+    NetworkSet,
+    /// v3 `GlobalNetworkSet`.
+    GlobalNetworkSet,
+    /// v3 `Profile`.
+    Profile,
+    /// v3 `WorkloadEndpoint`.
+    WorkloadEndpoint,
+    /// v3 `HostEndpoint`.
+    HostEndpoint,
+    /// v3 `Node`.
+    Node,
+    /// v3 `IPPool`.
+    IpPool,
+    /// v3 `IPReservation`.
+    IpReservation,
+    /// v3 `IPAMConfiguration`.
+    IpamConfiguration,
+    /// v3 `BlockAffinity`.
+    BlockAffinity,
+    /// v3 `IPAMBlock`.
+    IpamBlock,
+    /// v3 `IPAMHandle`.
+    IpamHandle,
+    /// v3 `FelixConfiguration`.
+    FelixConfiguration,
+    /// v3 `ClusterInformation`.
+    ClusterInformation,
+    /// Kubernetes' `v1` `Namespace`.
+    Namespace,
+    /// Kubernetes' `v1` `ServiceAccount`.
+    ServiceAccount,
+    /// Kubernetes' `networking.k8s.io/v1` `NetworkPolicy`.
+    KubernetesNetworkPolicy,
+}
+
+/// Whether objects of a kind live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// One in the cluster by name.
+    Cluster,
+    /// One in its namespace by name.
+    Namespaced,
+}
+
+struct Row {
+    kind: Kind,
+    name: &'static str,
+    api_version: &'static str,
+    scope: Scope,
+    singular: &'static str,
+    plural: &'static str,
+    /// All other words that upstream's calicoctl or CRDs accept.
+    aliases: &'static [&'static str],
+}
+
+const fn row(
+    kind: Kind,
+    name: &'static str,
+    scope: Scope,
+    singular: &'static str,
+    plural: &'static str,
+    aliases: &'static [&'static str],
+) -> Row {
+    Row {
+        kind,
+        name,
+        api_version: CALICO_V3,
+        scope,
+        singular,
+        plural,
+        aliases,
+    }
+}
+
+const ROWS: [Row; 20] = {
+    use Scope::{Cluster, Namespaced};
+    [
+        row(
+            Kind::NetworkPolicy,
+            "NetworkPolicy",
+            Namespaced,
+            "networkpolicy",
+            "networkpolicies",
+            &[
+                "np",
+                "policy",
+                "policies",
+                "pol",
+                "pols",
+                "cnp",
+                "caliconetworkpolicy",
+            ],
+        ),
+        row(
+            Kind::GlobalNetworkPolicy,
+            "GlobalNetworkPolicy",
+            Cluster,
+            "globalnetworkpolicy",
+            "globalnetworkpolicies",
+            &["gnp", "gnps", "cgnp", "calicoglobalnetworkpolicies"],
+        ),
+        row(Kind::Tier, "Tier", Cluster, "tier", "tiers", &[]),
+        row(
+            Kind::NetworkSet,
+            "NetworkSet",
+            Namespaced,
+            "networkset",
+            "networksets",
+            &["netset", "netsets"],
+        ),
+        row(
+            Kind::GlobalNetworkSet,
+            "GlobalNetworkSet",
+            Cluster,
+            "globalnetworkset",
+            "globalnetworksets",
+            &["gns", "gnetset", "gnetsets"],
+        ),
+        row(
+            Kind::Profile,
+            "Profile",
+            Cluster,
+            "profile",
+            "profiles",
+            &["pro", "pros"],
+        ),
+        row(
+            Kind::WorkloadEndpoint,
+            "WorkloadEndpoint",
+            Namespaced,
+            "workloadendpoint",
+            "workloadendpoints",
+            &["wep", "weps"],
+        ),
+        row(
+            Kind::HostEndpoint,
+            "HostEndpoint",
+            Cluster,
+            "hostendpoint",
+            "hostendpoints",
+            &["hep", "heps"],
+        ),
+        row(Kind::Node, "Node", Cluster, "node", "nodes", &["no", "nos"]),
+        row(
+            Kind::IpPool,
+            "IPPool",
+            Cluster,
+            "ippool",
+            "ippools",
+            &["ipp", "ipps", "pool", "pools"],
+        ),
+        row(
+            Kind::IpReservation,
+            "IPReservation",
+            Cluster,
+            "ipreservation",
+            "ipreservations",
+            &["reservation", "reservations"],
+        ),
+        row(
+            Kind::IpamConfiguration,
+            "IPAMConfiguration",
+            Cluster,
+            "ipamconfiguration",
+            "ipamconfigurations",
+            &["ipamconfig", "ipamconfigs"],
+        ),
+        row(
+            Kind::BlockAffinity,
+            "BlockAffinity",
+            Cluster,
+            "blockaffinity",
+            "blockaffinities",
+            &["affinity", "affinities"],
+        ),
+        row(
+            Kind::IpamBlock,
+            "IPAMBlock",
+            Cluster,
+            "ipamblock",
+            "ipamblocks",
+            &[],
+        ),
+        row(
+            Kind::IpamHandle,
+            "IPAMHandle",
+            Cluster,
+            "ipamhandle",
+            "ipamhandles",
+            &[],
+        ),
+        row(
+            Kind::FelixConfiguration,
+            "FelixConfiguration",
+            Cluster,
+            "felixconfiguration",
+            "felixconfigurations",
+            &["felixconfig", "felixconfigs"],
+        ),
+        row(
+            Kind::ClusterInformation,
+            "ClusterInformation",
+            Cluster,
+            "clusterinformation",
+            "clusterinformations",
+            &["clusterinfo", "clusterinfos"],
+        ),
+        Row {
+            kind: Kind::Namespace,
+            name: "Namespace",
+            api_version: CORE_V1,
+            scope: Cluster,
+            singular: "namespace",
+            plural: "namespaces",
+            aliases: &["ns"],
+        },
+        Row {
+            kind: Kind::ServiceAccount,
+            name: "ServiceAccount",
+            api_version: CORE_V1,
+            scope: Namespaced,
+            singular: "serviceaccount",
+            plural: "serviceaccounts",
+            aliases: &["sa"],
+        },
+        Row {
+            kind: Kind::KubernetesNetworkPolicy,
+            name: "NetworkPolicy",
+            api_version: NETWORKING_V1,
+            scope: Namespaced,
+            singular: "kubernetesnetworkpolicy",
+            plural: "kubernetesnetworkpolicies",
+            aliases: &["knp", "knps"],
+        },
+    ]
+};
+
+impl Kind {
+    /// Every kind, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Kind> {
+        ROWS.iter().map(|row| row.kind)
+    }
+
+    fn row(self) -> &'static Row {
+        // The rows stand in the order of the variants; a test holds them to it.
+        &ROWS[self as usize]
+    }
+
+    /// The kind as its objects spell it. Two kinds are called `NetworkPolicy`: the `apiVersion` tells them apart.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The `apiVersion` of its objects.
+    pub fn api_version(self) -> &'static str {
+        self.row().api_version
+    }
+
+    /// The plural: the word in store keys and URLs.
+    pub fn plural(self) -> &'static str {
+        self.row().plural
+    }
+
+    /// The singular, lower case.
+    pub fn singular(self) -> &'static str {
+        self.row().singular
+    }
+
+    /// Other words that name the kind on a command line.
+    pub fn aliases(self) -> &'static [&'static str] {
+        self.row().aliases
+    }
+
+    /// Whether objects of it live in namespaces.
+    pub fn scope(self) -> Scope {
+        self.row().scope
+    }
+
+    /// True if objects of it live in namespaces.
+    pub fn is_namespaced(self) -> bool {
+        self.scope() == Scope::Namespaced
+    }
+
+    /// The kind that a word of a command line names: kind, singular, plural or alias in any case. `gnp`, `IPPools`, `wep`.
+    pub fn lookup(word: &str) -> Option<Kind> {
+        let word = word.to_ascii_lowercase();
+        let named = |row: &&Row| {
+            row.singular == word || row.plural == word || row.aliases.contains(&word.as_str())
+        };
+        ROWS.iter().find(named).map(|row| row.kind)
+    }
+
+    /// The kind of an object with this `apiVersion` and `kind`, spelt exactly.
+    pub fn of(api_version: &str, kind: &str) -> Option<Kind> {
+        ROWS.iter()
+            .find(|row| row.api_version == api_version && row.name == kind)
+            .map(|row| row.kind)
+    }
+
+    pub(crate) fn by_plural(plural: &str) -> Option<Kind> {
+        ROWS.iter()
+            .find(|row| row.plural == plural)
+            .map(|row| row.kind)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_variants() {
+        for (index, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.kind as usize, index, "{}", row.plural);
+        }
+    }
+
+    #[test]
+    fn no_word_names_two_kinds() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in &ROWS {
+            for word in [row.singular, row.plural].iter().chain(row.aliases) {
+                assert!(seen.insert(*word), "{word}");
+                assert_eq!(Kind::lookup(word), Some(row.kind), "{word}");
+                assert_eq!(Kind::lookup(&word.to_uppercase()), Some(row.kind), "{word}");
+            }
+        }
+        assert_eq!(Kind::lookup("nope"), None);
+    }
+
+    #[test]
+    fn the_api_version_decides_between_namesakes() {
+        assert_eq!(
+            Kind::of(CALICO_V3, "NetworkPolicy"),
+            Some(Kind::NetworkPolicy)
+        );
+        assert_eq!(
+            Kind::of(NETWORKING_V1, "NetworkPolicy"),
+            Some(Kind::KubernetesNetworkPolicy)
+        );
+        assert_eq!(Kind::of("v1", "NetworkPolicy"), None);
+    }
+}
