@@ -6,7 +6,6 @@ use crate::{
 };
 
 /// Any of the stores, behind one type.
-#[non_exhaustive]
 pub enum AnyStore {
     /// In one file.
     Embedded(EmbeddedStore),

@@ -152,7 +152,8 @@ impl StoreChoice {
         })
     }
 
-    fn open_with(self, options: Options) -> Result<AnyStore, ConnectError> {
+    /// Opens the chosen store; the options are for an embedded one.
+    pub fn open_with(self, options: Options) -> Result<AnyStore, ConnectError> {
         match self.kind {
             StoreKind::Embedded => match EmbeddedStore::open_with(self.path.clone(), options) {
                 Ok(store) => Ok(AnyStore::Embedded(store)),

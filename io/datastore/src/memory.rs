@@ -3,7 +3,6 @@
 //! For tests, for offline work over files, and as the model the other stores are tested against.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::{Future, ready};
 use std::ops::Bound;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -53,43 +52,31 @@ impl MemoryStore {
 }
 
 impl Datastore for MemoryStore {
-    fn read(&self, queries: &[Query]) -> impl Future<Output = Result<Snapshot, ReadError>> + Send {
+    async fn read(&self, queries: &[Query]) -> Result<Snapshot, ReadError> {
         let mut state = self.lock();
         state.stats.reads += 1;
-        ready(state.read(queries))
+        state.read(queries)
     }
 
-    fn commit(
-        &self,
-        writes: &[Write],
-    ) -> impl Future<Output = Result<Revision, CommitError>> + Send {
+    async fn commit(&self, writes: &[Write]) -> Result<Revision, CommitError> {
         let mut state = self.lock();
         state.stats.commits += 1;
-        ready(state.commit(writes))
+        state.commit(writes)
     }
 
-    fn watch(
-        &self,
-        prefixes: &[&str],
-        from: Revision,
-    ) -> impl Future<Output = Result<Watch, WatchError>> + Send {
-        self.lock().stats.watches += 1;
-        let prefixes = prefixes.iter().map(|&prefix| prefix.into()).collect();
+    async fn watch(&self, prefixes: &[&str], from: Revision) -> Result<Watch, WatchError> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        ready(
-            wake.map_err(|errno| WatchError::Wait(errno.into()))
-                .map(|wake| {
-                    let wake = Arc::new(wake);
-                    self.lock().watchers.push(Arc::downgrade(&wake));
-                    Watch::new(Source::Memory(MemorySource {
-                        store: self.clone(),
-                        prefixes,
-                        position: from,
-                        lost: None,
-                        wake,
-                    }))
-                }),
-        )
+        let wake = Arc::new(wake.map_err(|errno| WatchError::Wait(errno.into()))?);
+        let mut state = self.lock();
+        state.stats.watches += 1;
+        state.watchers.push(Arc::downgrade(&wake));
+        Ok(Watch::new(Source::Memory(MemorySource {
+            store: self.clone(),
+            prefixes: prefixes.iter().map(|&prefix| prefix.into()).collect(),
+            position: from,
+            lost: None,
+            wake,
+        })))
     }
 
     fn stats(&self) -> Stats {

@@ -16,7 +16,6 @@ mod schema;
 mod session;
 mod watch;
 
-use std::future::{Future, ready};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -206,23 +205,16 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
 }
 
 impl Datastore for EmbeddedStore {
-    fn read(&self, queries: &[Query]) -> impl Future<Output = Result<Snapshot, ReadError>> + Send {
-        ready(self.read_sync(queries))
+    async fn read(&self, queries: &[Query]) -> Result<Snapshot, ReadError> {
+        self.read_sync(queries)
     }
 
-    fn commit(
-        &self,
-        writes: &[Write],
-    ) -> impl Future<Output = Result<Revision, CommitError>> + Send {
-        ready(self.commit_sync(writes))
+    async fn commit(&self, writes: &[Write]) -> Result<Revision, CommitError> {
+        self.commit_sync(writes)
     }
 
-    fn watch(
-        &self,
-        prefixes: &[&str],
-        from: Revision,
-    ) -> impl Future<Output = Result<Watch, WatchError>> + Send {
-        ready(self.watch_sync(prefixes, from))
+    async fn watch(&self, prefixes: &[&str], from: Revision) -> Result<Watch, WatchError> {
+        self.watch_sync(prefixes, from)
     }
 
     fn stats(&self) -> Stats {
