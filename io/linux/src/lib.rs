@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod conntrack;
+pub mod host;
 pub mod monitor;
 pub mod netlink;
 pub mod netns;

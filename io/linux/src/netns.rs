@@ -238,18 +238,48 @@ pub fn delete(name: &str) -> Result<(), NetNsError> {
 
 impl NetlinkSocket {
     /// Opens a socket in another namespace, where it stays.
+    ///
+    /// The calling thread visits that namespace for the four system calls this takes: a thread of its own would cost more than all that a
+    /// pod needs there. No other code runs meanwhile, and a thread that cannot come back does not go on: see [`visit`].
     pub fn open_in(
         netns: impl AsFd,
         protocol: Protocol,
         options: SocketOptions,
     ) -> Result<Self, NetlinkError> {
-        in_netns(netns, || NetlinkSocket::open_with(protocol, options)).map_err(|source| {
-            NetlinkError::Socket {
-                doing: "enter the network namespace of",
-                source,
-            }
+        visit(netns.as_fd(), || {
+            NetlinkSocket::open_with(protocol, options)
+        })
+        .map_err(|source| NetlinkError::Socket {
+            doing: "enter the network namespace of",
+            source,
         })?
     }
+}
+
+/// Runs `work` on the calling thread inside the namespace, and comes back.
+///
+/// # Aborts
+///
+/// When the thread cannot come back, which a kernel with memory left does not do: going on would program the wrong namespace.
+fn visit<T>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T) -> io::Result<T> {
+    /// Comes back when dropped, also when `work` panics.
+    struct Home(File);
+
+    impl Drop for Home {
+        fn drop(&mut self) {
+            if let Err(errno) =
+                move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
+            {
+                tracing::error!(%errno, "cannot return from a pod's network namespace: stopping");
+                std::process::abort();
+            }
+        }
+    }
+
+    let home = File::open(OF_THREAD)?;
+    move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
+    let _home = Home(home);
+    Ok(work())
 }
 
 /// The file of a name, if it can be one.
