@@ -59,3 +59,6 @@ pub(crate) fn family_of(number: u8) -> Option<Family> {
 
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 const REPLACE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16;
+
+#[cfg(test)]
+mod tests;

@@ -193,7 +193,7 @@ impl RouteSocket {
 }
 
 /// Reads a rule from a reply.
-fn decode_rule(message: &Message<'_>) -> Option<PolicyRule> {
+pub(super) fn decode_rule(message: &Message<'_>) -> Option<PolicyRule> {
     if message.kind != libc::RTM_NEWRULE {
         return None;
     }
