@@ -1,5 +1,6 @@
 //! Notices, sysctls and conntrack against the real kernel, each test in a namespace of its own.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -341,15 +342,11 @@ fn connections_of_an_address_are_forgotten() {
         socket.insert(connection, 600).expect("inserted");
     }
     assert_eq!(socket.connections(Family::V4).expect("a list").len(), 4);
-    assert_eq!(
-        socket.delete_by_address(ip("10.65.0.7")).expect("deleted"),
-        3
-    );
-    assert_eq!(
-        socket.delete_by_address(ip("10.65.0.7")).expect("deleted"),
-        0
-    );
-    assert_eq!(socket.delete_by_address(ip("fd00::7")).expect("deleted"), 1);
+    let v4 = BTreeSet::from([ip("10.65.0.7")]);
+    let both = BTreeSet::from([ip("10.65.0.7"), ip("fd00::7"), ip("10.65.0.99")]);
+    assert_eq!(socket.delete_by_addresses(&v4).expect("deleted"), 3);
+    assert_eq!(socket.delete_by_addresses(&both).expect("deleted"), 1);
+    assert_eq!(socket.delete_by_addresses(&both).expect("deleted"), 0);
     assert_eq!(socket.connections(Family::V4).expect("a list"), [kept[0]]);
     assert_eq!(socket.connections(Family::V6).expect("a list"), [kept[1]]);
 }
