@@ -6,7 +6,24 @@ use super::Problem;
 const LINES: usize = 600;
 
 /// Files that are longer, and why.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] = &[
+    (
+        "core/dataplane/src/nft/expr.rs",
+        "a vocabulary: one entry per nf_tables expression",
+    ),
+    (
+        "core/dataplane/src/nft/rule.rs",
+        "a vocabulary: one builder per match and statement",
+    ),
+    (
+        "core/dataplane/src/nft/print.rs",
+        "a vocabulary: one text per nf_tables expression",
+    ),
+    (
+        "io/linux/src/nft/decode.rs",
+        "a vocabulary: one reader per nf_tables expression",
+    ),
+];
 
 /// Words that stand for work not done; in pieces, so that this file has none of them.
 const FORBIDDEN: &[(&str, &str)] = &[
