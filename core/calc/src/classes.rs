@@ -3,12 +3,12 @@
 //! A class's effective labels are its own and those its profiles lend it; own labels win, then the earlier profile's.
 //! Fed by [`crate::graph`]; looked into by [`crate::selector_index`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use model::{Labels, Profile};
+use model::{Labels, Profile, Rule};
 use rustc_hash::FxBuildHasher;
 
 use crate::idset::IdSet;
@@ -26,14 +26,19 @@ pub(crate) struct Class {
     pub(crate) profiles: Box<[Str]>,
     /// The things.
     pub(crate) items: IdSet,
-    /// Those of them that are this node's endpoints.
-    pub(crate) locals: IdSet,
+}
+
+/// The rules of a profile. Profiles of namespaces have the same ones, so they are kept once.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ProfileRules {
+    pub(crate) ingress: Vec<Rule>,
+    pub(crate) egress: Vec<Rule>,
 }
 
 /// A profile that exists or that some class names.
 #[derive(Default)]
 pub(crate) struct ProfileSlot {
-    pub(crate) value: Option<Arc<Profile>>,
+    pub(crate) rules: Option<Arc<ProfileRules>>,
     labels: Box<[Pair]>,
     pub(crate) classes: IdSet,
     /// How many of the classes have endpoints of this node.
@@ -46,6 +51,25 @@ pub(crate) struct Classes {
     classes: Slab<Class>,
     by_content: HashTable<u32>,
     profiles: HashMap<Str, ProfileSlot, FxBuildHasher>,
+    rules: HashSet<Arc<ProfileRules>, FxBuildHasher>,
+    /// The things of a class that are this node's endpoints.
+    locals: HashMap<u32, IdSet, FxBuildHasher>,
+    scratch: Scratch,
+}
+
+/// Buffers for what is looked up before it is known whether it must be kept.
+#[derive(Default)]
+struct Scratch {
+    own: Vec<Pair>,
+    profiles: Vec<Str>,
+}
+
+/// In what a profile differs from what is known of it.
+pub(crate) enum Difference {
+    Nothing,
+    Rules,
+    /// At least in the labels.
+    Labels,
 }
 
 /// What [`Classes::enter`] found.
@@ -63,26 +87,30 @@ impl Classes {
         labels: &Labels,
         profiles: &[Box<str>],
     ) -> Entered {
-        let own = intern_labels(strings, labels);
-        let profiles: Box<[Str]> = profiles.iter().map(|name| strings.intern(name)).collect();
-        let hash = content_hash(&own, &profiles);
+        let Scratch {
+            own,
+            profiles: names,
+        } = &mut self.scratch;
+        intern_labels(strings, labels, own);
+        names.clear();
+        names.extend(profiles.iter().map(|name| strings.intern(name)));
+        let hash = content_hash(own, names);
         let same = |&class: &u32| {
             let class = &self.classes[class];
-            class.own == own && class.profiles == profiles
+            *class.own == **own && *class.profiles == **names
         };
         if let Some(&class) = self.by_content.find(hash, same) {
-            release_pairs(strings, &own);
-            profiles.iter().for_each(|&name| strings.release(name));
+            release_pairs(strings, own);
+            names.iter().for_each(|&name| strings.release(name));
             return Entered {
                 class,
                 is_new: false,
             };
         }
         let class = Class {
-            own,
-            profiles,
+            own: own.as_slice().into(),
+            profiles: names.as_slice().into(),
             items: IdSet::default(),
-            locals: IdSet::default(),
         };
         let names = class.profiles.clone();
         let index = self.classes.insert(class);
@@ -133,6 +161,30 @@ impl Classes {
         &mut self.classes[class]
     }
 
+    /// The things of a class that are this node's endpoints.
+    pub(crate) fn locals(&self, class: u32) -> impl Iterator<Item = u32> + '_ {
+        self.locals.get(&class).into_iter().flat_map(IdSet::iter)
+    }
+
+    /// Whether a class has endpoints of this node.
+    pub(crate) fn is_local(&self, class: u32) -> bool {
+        self.locals.contains_key(&class)
+    }
+
+    pub(crate) fn add_local(&mut self, class: u32, item: u32) {
+        self.locals.entry(class).or_default().insert(item);
+    }
+
+    pub(crate) fn remove_local(&mut self, class: u32, item: u32) {
+        let Some(locals) = self.locals.get_mut(&class) else {
+            return;
+        };
+        locals.remove(item);
+        if locals.is_empty() {
+            self.locals.remove(&class);
+        }
+    }
+
     pub(crate) fn profile(&self, name: Str) -> Option<&ProfileSlot> {
         self.profiles.get(&name)
     }
@@ -141,26 +193,44 @@ impl Classes {
         self.profiles.get_mut(&name)
     }
 
-    /// Whether a profile with this value would lend its classes other labels than it does.
-    pub(crate) fn lends_otherwise(
+    /// What differs between a profile as it is known and as it is to be.
+    pub(crate) fn compare_profile(
         &self,
         strings: &Interner,
-        name: Str,
-        value: Option<&Profile>,
-    ) -> bool {
-        let lent = self
-            .profiles
-            .get(&name)
-            .map_or(&[][..], |slot| &slot.labels);
-        let Some(value) = value else {
-            return !lent.is_empty();
-        };
+        name: &str,
+        profile: Option<&Profile>,
+    ) -> Difference {
+        let slot = strings.find(name).and_then(|name| self.profiles.get(&name));
+        let lent = slot.map_or(&[][..], |slot| &slot.labels);
         let is_lent = |key: &str, value: &str| {
             let pair = strings.find(key).zip(strings.find(value));
             pair.is_some_and(|pair| lent.binary_search(&pair).is_ok())
         };
-        value.labels.len() != lent.len()
-            || !value.labels.iter().all(|(key, value)| is_lent(key, value))
+        let same_labels = match profile {
+            Some(profile) => {
+                profile.labels.len() == lent.len()
+                    && profile
+                        .labels
+                        .iter()
+                        .all(|(key, value)| is_lent(key, value))
+            }
+            None => lent.is_empty(),
+        };
+        if !same_labels {
+            return Difference::Labels;
+        }
+        let same_rules = match (slot.and_then(|slot| slot.rules.as_ref()), profile) {
+            (None, None) => true,
+            (Some(rules), Some(profile)) => {
+                rules.ingress == profile.ingress && rules.egress == profile.egress
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if same_rules {
+            Difference::Nothing
+        } else {
+            Difference::Rules
+        }
     }
 
     /// Gives the profile its value. The labels it lends change with it: its classes must be out of every index meanwhile.
@@ -168,28 +238,55 @@ impl Classes {
         &mut self,
         strings: &mut Interner,
         name: &str,
-        value: Option<Arc<Profile>>,
+        profile: Option<&Profile>,
     ) {
         let name = strings.intern(name);
-        let labels = value
-            .as_deref()
-            .map(|value| intern_labels(strings, &value.labels))
-            .unwrap_or_default();
+        let mut labels = Vec::new();
+        if let Some(profile) = profile {
+            intern_labels(strings, &profile.labels, &mut labels);
+        }
+        let rules = profile.map(|profile| self.share_rules(profile));
         let slot = self.profiles.entry(name).or_insert_with(|| {
             strings.retain(name);
             ProfileSlot::default()
         });
-        slot.value = value;
-        release_pairs(strings, &std::mem::replace(&mut slot.labels, labels));
+        let before = std::mem::replace(&mut slot.rules, rules);
+        release_pairs(strings, &std::mem::replace(&mut slot.labels, labels.into()));
+        self.unshare_rules(before);
         self.forget_profile_if_unused(strings, name);
         strings.release(name);
+    }
+
+    fn share_rules(&mut self, profile: &Profile) -> Arc<ProfileRules> {
+        let Profile {
+            ingress,
+            egress,
+            labels: _,
+        } = profile;
+        let rules = ProfileRules {
+            ingress: ingress.clone(),
+            egress: egress.clone(),
+        };
+        if let Some(known) = self.rules.get(&rules) {
+            return known.clone();
+        }
+        let rules = Arc::new(rules);
+        self.rules.insert(rules.clone());
+        rules
+    }
+
+    fn unshare_rules(&mut self, rules: Option<Arc<ProfileRules>>) {
+        // One reference is the table's, one is ours.
+        if let Some(rules) = rules.filter(|rules| Arc::strong_count(rules) == 2) {
+            self.rules.remove(&rules);
+        }
     }
 
     fn forget_profile_if_unused(&mut self, strings: &mut Interner, name: Str) {
         let unused = self
             .profiles
             .get(&name)
-            .is_some_and(|slot| slot.value.is_none() && slot.classes.is_empty());
+            .is_some_and(|slot| slot.rules.is_none() && slot.classes.is_empty());
         if unused {
             self.profiles.remove(&name);
             strings.release(name);
@@ -232,6 +329,15 @@ impl Classes {
         self.classes.len()
     }
 
+    /// Whether nothing at all is kept.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+            && self.by_content.is_empty()
+            && self.profiles.is_empty()
+            && self.rules.is_empty()
+            && self.locals.is_empty()
+    }
+
     pub(crate) fn profile_count(&self) -> usize {
         self.profiles.len()
     }
@@ -245,13 +351,15 @@ pub(crate) fn value_in(labels: &[Pair], key: Str) -> Option<Str> {
         .map(|place| labels[place].1)
 }
 
-fn intern_labels(strings: &mut Interner, labels: &Labels) -> Box<[Pair]> {
-    let mut pairs: Box<[Pair]> = labels
-        .iter()
-        .map(|(key, value)| (strings.intern(key), strings.intern(value)))
-        .collect();
+/// The labels, sorted, into `pairs`.
+fn intern_labels(strings: &mut Interner, labels: &Labels, pairs: &mut Vec<Pair>) {
+    pairs.clear();
+    pairs.extend(
+        labels
+            .iter()
+            .map(|(key, value)| (strings.intern(key), strings.intern(value))),
+    );
     pairs.sort_unstable();
-    pairs
 }
 
 fn release_pairs(strings: &mut Interner, pairs: &[Pair]) {

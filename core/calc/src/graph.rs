@@ -16,7 +16,7 @@ use model::{
 };
 
 use crate::change::{Change, CompiledPolicy, LocalEndpoint, NatPool};
-use crate::classes::{Classes, Pair};
+use crate::classes::{Classes, Difference, Pair, ProfileSlot};
 use crate::intern::{Interner, Str};
 use crate::items::{Body, Item, ItemKey, Items};
 use crate::rules::{self, Compilation};
@@ -192,19 +192,16 @@ impl Graph {
     }
 
     fn apply_profile(&mut self, name: Box<str>, profile: Option<Arc<Profile>>) {
-        let known = self.strings.find(&name);
-        let slot = known.and_then(|name| self.classes.profile(name));
-        let before = slot.and_then(|slot| slot.value.as_ref());
-        if before == profile.as_ref() {
-            return;
-        }
-        let lends_otherwise = known.is_none_or(|name| {
-            self.classes
-                .lends_otherwise(&self.strings, name, profile.as_deref())
-        });
-        let classes: Vec<u32> = match slot {
-            Some(slot) if lends_otherwise => slot.classes.iter().collect(),
-            _ => Vec::new(),
+        let profile = profile.as_deref();
+        let classes: Vec<u32> = match self.classes.compare_profile(&self.strings, &name, profile) {
+            Difference::Nothing => return,
+            Difference::Rules => Vec::new(),
+            Difference::Labels => {
+                let slot = self.profile_slot(&name);
+                slot.into_iter()
+                    .flat_map(|slot| slot.classes.iter())
+                    .collect()
+            }
         };
         let before: Vec<_> = classes
             .into_iter()
@@ -216,13 +213,16 @@ impl Graph {
             self.sets
                 .reclassify(&self.classes, &self.items, class, &matched);
         }
-        let known = self
-            .strings
-            .find(&name)
-            .and_then(|name| self.classes.profile(name));
-        if known.is_some_and(|slot| slot.local_classes > 0) {
+        if self
+            .profile_slot(&name)
+            .is_some_and(|slot| slot.local_classes > 0)
+        {
             self.dirty_rules.insert(RulesId::Profile(name));
         }
+    }
+
+    fn profile_slot(&self, name: &str) -> Option<&ProfileSlot> {
+        self.classes.profile(self.strings.find(name)?)
     }
 
     fn apply_pool(&mut self, name: Box<str>, pool: Option<IpPool>) {
@@ -335,13 +335,12 @@ impl Graph {
     }
 
     fn join_class(&mut self, class: u32, item: u32, residence: Residence) {
-        let members = self.classes.class_mut(class);
-        members.items.insert(item);
+        self.classes.class_mut(class).items.insert(item);
         if residence == Residence::Elsewhere {
             return;
         }
-        let is_first = members.locals.is_empty();
-        members.locals.insert(item);
+        let is_first = !self.classes.is_local(class);
+        self.classes.add_local(class, item);
         if is_first {
             self.index_locals(class);
             for name in self.classes.class(class).profiles.clone() {
@@ -351,19 +350,17 @@ impl Graph {
     }
 
     fn leave_class(&mut self, class: u32, item: u32, residence: Residence) {
-        let members = self.classes.class_mut(class);
-        members.items.remove(item);
-        let is_empty = members.items.is_empty();
+        self.classes.class_mut(class).items.remove(item);
         if residence == Residence::Here {
-            members.locals.remove(item);
-            if members.locals.is_empty() {
+            self.classes.remove_local(class, item);
+            if !self.classes.is_local(class) {
                 self.unindex_locals(class);
                 for name in self.classes.class(class).profiles.clone() {
                     self.count_local_class(name, |count| count - 1);
                 }
             }
         }
-        if is_empty {
+        if self.classes.class(class).items.is_empty() {
             self.unindex(class);
             self.classes.leave(&mut self.strings, class);
         }
@@ -383,14 +380,14 @@ impl Graph {
         let labels = self.labels_of(class);
         self.sets.add_class(&self.strings, class, &labels);
         self.scratch = labels;
-        if !self.classes.class(class).locals.is_empty() {
+        if self.classes.is_local(class) {
             self.index_locals(class);
         }
     }
 
     /// Takes a class out of the indexes, before its labels change or it ends. Returns the selectors of sets that matched it.
     fn unindex(&mut self, class: u32) -> Matches {
-        if !self.classes.class(class).locals.is_empty() {
+        if self.classes.is_local(class) {
             self.unindex_locals(class);
         }
         let labels = self.labels_of(class);
@@ -425,7 +422,7 @@ impl Graph {
     }
 
     fn mark_locals(&mut self, class: u32) {
-        let locals = self.classes.class(class).locals.iter();
+        let locals = self.classes.locals(class);
         self.dirty_endpoints
             .extend(locals.filter_map(|item| self.local_ids.get(&item).cloned()));
     }
@@ -456,9 +453,9 @@ impl Graph {
     }
 
     fn compile_profile(&self, name: &str) -> Option<Compilation> {
-        let slot = self.classes.profile(self.strings.find(name)?)?;
-        (slot.local_classes > 0).then(|| match &slot.value {
-            Some(profile) => rules::compile(&profile.ingress, &profile.egress),
+        let slot = self.profile_slot(name)?;
+        (slot.local_classes > 0).then(|| match &slot.rules {
+            Some(rules) => rules::compile(&rules.ingress, &rules.egress),
             None => rules::missing_profile(),
         })
     }

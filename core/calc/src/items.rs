@@ -4,13 +4,13 @@ use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 
 use hashbrown::HashTable;
-use model::{Cidr, EndpointPort, HostEndpointId, NetworkSetId, Protocol, WorkloadEndpointId};
+use model::{EndpointPort, HostEndpointId, NetworkSetId, Protocol, WorkloadEndpointId};
 use rustc_hash::FxBuildHasher;
-use smallvec::SmallVec;
 
 use crate::change::Member;
 use crate::intern::{Interner, Str};
 use crate::slab::Slab;
+use crate::things::Nets;
 
 /// The identity of a thing, interned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,20 +78,16 @@ pub(crate) struct ItemPort {
 /// A thing's addresses and named ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Body {
-    pub(crate) nets: SmallVec<[Cidr; 1]>,
+    pub(crate) nets: Nets,
     ports: Box<[ItemPort]>,
 }
 
 impl Body {
     /// With a reference to each port's name.
-    pub(crate) fn new(
-        strings: &mut Interner,
-        nets: impl IntoIterator<Item = Cidr>,
-        ports: &[EndpointPort],
-    ) -> Self {
+    pub(crate) fn new(strings: &mut Interner, nets: Nets, ports: &[EndpointPort]) -> Self {
         let named = ports.iter().filter(|port| !port.name.is_empty());
         Self {
-            nets: nets.into_iter().collect(),
+            nets,
             ports: named
                 .map(|port| ItemPort {
                     name: strings.intern(&port.name),

@@ -7,6 +7,8 @@ use model::{
     WorkloadEndpoint,
 };
 
+use smallvec::SmallVec;
+
 macro_rules! of_kind {
     ($($name:ident: $variant:ident => $value:ty),* $(,)?) => {$(
         pub(crate) fn $name(resource: Resource) -> Option<$value> {
@@ -25,11 +27,14 @@ of_kind! {
     pool: IpPool => IpPool,
 }
 
+/// The networks of a thing: most have one.
+pub(crate) type Nets = SmallVec<[Cidr; 1]>;
+
 /// A thing that the selectors of rules can select, as an update brings it.
 pub(crate) struct Thing<'a> {
     pub(crate) labels: &'a Labels,
     pub(crate) profiles: &'a [Box<str>],
-    pub(crate) nets: Vec<Cidr>,
+    pub(crate) nets: Nets,
     pub(crate) ports: &'a [EndpointPort],
 }
 
@@ -45,7 +50,7 @@ impl<'a> Thing<'a> {
         Self {
             labels,
             profiles,
-            nets: nets.clone(),
+            nets: Nets::from_slice(nets),
             ports,
         }
     }
@@ -79,7 +84,7 @@ impl<'a> Thing<'a> {
         Self {
             labels,
             profiles,
-            nets: nets.clone(),
+            nets: Nets::from_slice(nets),
             ports: &[],
         }
     }

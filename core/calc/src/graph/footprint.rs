@@ -43,6 +43,7 @@ impl Graph {
         let unforgotten = [
             sets == 0 && !self.sets.is_empty(),
             policies + tiers == 0 && !self.policies.is_empty(),
+            self.classes.len() + self.classes.profile_count() == 0 && !self.classes.is_empty(),
             self.told_endpoints.len() > self.locals.len(),
             self.told_pools.len() > self.pools.len(),
             self.local_ids.len() != self.locals.len(),
