@@ -58,10 +58,10 @@ pub fn admit(value: Value, options: &AdmitOptions) -> Result<Object, Vec<Problem
     }
     kinds::read(kind, &id, item);
     let problems = reader.into_problems();
-    match value {
-        Value::Object(map) if problems.is_empty() => Ok(Object::from_parts(kind, map)),
-        _ => Err(problems),
+    if let (Value::Object(map), true) = (value, problems.is_empty()) {
+        return Ok(Object::from_parts(kind, map));
     }
+    Err(problems)
 }
 
 /// The kind that a document says it is of.
@@ -280,17 +280,16 @@ pub fn expand_list(value: Value) -> Result<Vec<Value>, Problem> {
         return Ok(vec![value]);
     };
     let (item_kind, api_version) = (item_kind.to_owned(), text("apiVersion").to_owned());
-    let items = match value {
-        Value::Object(mut map) => map.remove("items").unwrap_or_default(),
-        _ => Value::Null,
-    };
-    let mut items = match items {
-        Value::Array(items) => items,
-        Value::Null => Vec::new(),
-        other => {
-            let problem = Problem::at("items", "must be a list");
-            return Err(problem.found(crate::reader::shown(&other)));
-        }
+    let mut value = value;
+    let items = value.get_mut("items").map(Value::take).unwrap_or_default();
+    if !items.is_array() && !items.is_null() {
+        let problem = Problem::at("items", "must be a list");
+        return Err(problem.found(crate::reader::shown(&items)));
+    }
+    let mut items = if let Value::Array(items) = items {
+        items
+    } else {
+        Vec::new()
     };
     for item in &mut items {
         if let (Value::Object(map), false) = (item, item_kind.is_empty()) {
@@ -305,13 +304,13 @@ pub fn expand_list(value: Value) -> Result<Vec<Value>, Problem> {
 
 /// One more level, for lists of lists; deeper ones are left to be refused as unknown kinds.
 fn flat(value: Value) -> Result<Vec<Value>, Problem> {
-    let is_list = value.get("kind").and_then(Value::as_str) == Some("List");
-    match value {
-        Value::Object(mut map) if is_list => match map.remove("items") {
-            Some(Value::Array(items)) => Ok(items),
-            _ => Err(Problem::at("items", "must be a list")),
-        },
-        other => Ok(vec![other]),
+    if value.get("kind").and_then(Value::as_str) != Some("List") {
+        return Ok(vec![value]);
+    }
+    let mut value = value;
+    match value.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => Ok(items),
+        Some(_) | None => Err(Problem::at("items", "must be a list")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Keys and values by hand: from upstream's key layout, struct tags and Go's encoding rules.
 
+#![expect(clippy::unwrap_used, reason = "a failure is the test's message")]
+
 use std::collections::BTreeMap;
 
 use api::{Kind, Object, StoreKey, decode, decode_absent, encode, parse_store_key, store_key};
@@ -109,7 +111,7 @@ fn keys_of_ipam() {
 }
 
 fn block() -> Block {
-    let mut block = Block {
+    Block {
         cidr: "10.65.0.0/30".parse().unwrap(),
         affinity: Some(AffinityOwner::Host("node-1".into())),
         affinity_claim_time: None,
@@ -119,9 +121,7 @@ fn block() -> Block {
         sequence: 1_700_000_000_000_000_001,
         sequence_for_allocation: BTreeMap::new(),
         deleted: false,
-    };
-    block.cidr = "10.65.0.0/30".parse().unwrap();
-    block
+    }
 }
 
 fn round_trip(key: &Key, resource: Resource, store_key: &str, bytes: &str) {

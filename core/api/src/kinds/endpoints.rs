@@ -268,9 +268,9 @@ fn qos(fields: &mut Fields<'_>) -> BTreeMap<Box<str>, i64> {
             out.insert(field.into(), value);
         }
     }
-    let dscp = fields.read("dscp", |item| match item.value {
-        serde_json::Value::String(text) => dscp_of_word(text),
-        _ => item.integer(0..=63),
+    let dscp = fields.read("dscp", |item| {
+        let word = item.value.as_str().and_then(dscp_of_word);
+        word.or_else(|| item.integer(0..=63))
     });
     out.extend(dscp.map(|value| ("dscp".into(), value)));
     out

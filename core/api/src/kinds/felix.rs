@@ -1,11 +1,17 @@
-//! FelixConfiguration: parameters by name. What they mean is in the table of `config`.
+//! FelixConfiguration: the JSON of each parameter becomes the text that the table of `config` reads.
+//!
+//! The texts are those that upstream's processors make: durations in seconds (one parameter in milliseconds), lists joined by
+//! commas, an empty list of failsafe ports as `none`.
 
+use config::{Kind, Param, Reach, Unit, parse_duration};
 use model::{ConfigScope, FelixConfig, Resource};
-use serde_json::Value;
 
 use super::{Identity, Metadata, spec};
-use crate::fields::local_selector;
-use crate::reader::Fields;
+use crate::fields::{local_selector, port_match, text};
+use crate::reader::{Fields, Item};
+
+/// Annotations that set a parameter past the fields.
+pub(crate) const ANNOTATION: &str = "config.projectcalico.org/";
 
 /// Whom an object of this name is for.
 pub(crate) fn scope(name: &str) -> ConfigScope {
@@ -21,7 +27,7 @@ pub(crate) fn read(
     meta: &Metadata,
     fields: &mut Fields<'_>,
 ) -> Option<Resource> {
-    let config = spec(fields, |fields| {
+    let mut config = spec(fields, |fields| {
         let node_selector = fields.read("nodeSelector", local_selector);
         if node_selector.is_some() && !matches!(scope(id.name), ConfigScope::Selector(_)) {
             fields.wrong(
@@ -29,26 +35,201 @@ pub(crate) fn read(
                 "is not for the objects named default and node.<name>",
             );
         }
+        if fields.has("routeTableRange") && fields.has("routeTableRanges") {
+            fields.wrong(
+                "routeTableRange",
+                "cannot be set together with routeTableRanges",
+            );
+        }
         let mut config = FelixConfig {
             node_selector,
             created: meta.created.clone(),
             ..FelixConfig::default()
         };
-        for (name, value) in fields.entries() {
-            if let (true, Some(text)) = (name != "nodeSelector", text_of(value)) {
-                config.parameters.insert(name.as_str().into(), text.into());
+        for param in Param::all() {
+            let Some(field) = param.row().yaml else {
+                continue;
+            };
+            if let Some(text) = fields.read(field, |item| parameter(item, param)) {
+                config.parameters.insert(field.into(), text.into());
             }
         }
-        fields.accept_all();
         config
     });
+    for (key, value) in &meta.annotations {
+        let Some(name) = key.strip_prefix(ANNOTATION) else {
+            continue;
+        };
+        let field = Param::lookup(name)
+            .and_then(|param| param.row().yaml)
+            .unwrap_or(name);
+        config.parameters.insert(field.into(), value.clone());
+    }
     Some(Resource::FelixConfig(config))
 }
 
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+/// The text of one parameter. In the store a value that is out of bounds stays: the agent uses the default and says so.
+fn parameter(item: Item<'_>, param: Param) -> Option<String> {
+    let row = param.row();
+    debug_assert_eq!(
+        row.reach,
+        Reach::Any,
+        "parameters of the node have no field"
+    );
+    let text = text_of(item, row.kind)?;
+    if text.is_empty() {
+        return None;
     }
+    let checked = item.reader.is_admission() && !text.eq_ignore_ascii_case("none");
+    if let (true, Err(wanted)) = (checked, row.kind.parse(&text)) {
+        item.wrong(wanted.to_string());
+    }
+    Some(text)
+}
+
+fn text_of(item: Item<'_>, kind: Kind) -> Option<String> {
+    match kind {
+        Kind::Flag | Kind::OptionalFlag => item.flag().map(|on| on.to_string()),
+        Kind::Int(least, most) => integer(item, least..=most),
+        Kind::Mark => integer(item, 0..=i64::from(u32::MAX)),
+        Kind::Dscp if item.value.is_string() => text(item).map(Into::into),
+        Kind::Dscp => integer(item, 0..=63),
+        Kind::Duration(unit) => duration(item, unit),
+        Kind::Failsafes => list(item, failsafe).map(|text| {
+            if text.is_empty() {
+                "none".to_owned()
+            } else {
+                text
+            }
+        }),
+        Kind::PortRanges => list(item, port),
+        Kind::PortRange => port(item),
+        Kind::Cidrs | Kind::InterfaceFilters => list(item, |item| text(item).map(Into::into)),
+        Kind::KeyDurations => list(item, timeout_override),
+        Kind::TableRange => table_range(item),
+        Kind::TableRanges => list(item, table_range),
+        Kind::KeyValues => key_values(item),
+        Kind::Word(_)
+        | Kind::Text
+        | Kind::Region
+        | Kind::Pattern
+        | Kind::File
+        | Kind::Host
+        | Kind::Authority
+        | Kind::Endpoints
+        | Kind::Interface
+        | Kind::Interfaces
+        | Kind::InterfacePatterns
+        | Kind::Address(_)
+        | Kind::LogRate => text(item).map(Into::into),
+    }
+}
+
+fn integer(item: Item<'_>, range: std::ops::RangeInclusive<i64>) -> Option<String> {
+    let range = if item.reader.is_admission() {
+        range
+    } else {
+        i64::MIN..=i64::MAX
+    };
+    item.integer(range).map(|number| number.to_string())
+}
+
+fn duration(item: Item<'_>, unit: Unit) -> Option<String> {
+    let text = item.text()?;
+    let Some(duration) = parse_duration(text) else {
+        item.wrong_hint(
+            "is no duration",
+            "write it with units, such as 90s or 1m30s",
+        );
+        return None;
+    };
+    let seconds = duration.as_secs_f64();
+    Some(match unit {
+        Unit::Seconds => seconds.to_string(),
+        Unit::Millis => (seconds * 1e3).to_string(),
+    })
+}
+
+fn list(item: Item<'_>, read: impl Fn(Item<'_>) -> Option<String>) -> Option<String> {
+    item.list(read).map(|items| items.join(","))
+}
+
+fn port(item: Item<'_>) -> Option<String> {
+    port_match(item).map(|port| port.to_string())
+}
+
+/// `{protocol, port, net}`.
+fn failsafe(item: Item<'_>) -> Option<String> {
+    item.object(|fields| {
+        let words = [
+            ("TCP", "tcp"),
+            ("UDP", "udp"),
+            ("SCTP", "sctp"),
+            ("tcp", "tcp"),
+            ("udp", "udp"),
+        ];
+        let protocol = fields
+            .nonempty("protocol", |item| item.word(&words))
+            .unwrap_or("tcp");
+        let port = fields.required("port", |item| item.integer(0..=65535));
+        let net = fields.nonempty("net", |item| {
+            let net = crate::fields::cidr(item)?;
+            Some(match net.family() {
+                model::Family::V4 => format!("{net}:"),
+                model::Family::V6 => format!("[{net}]:"),
+            })
+        });
+        Some(format!("{protocol}:{}{}", net.unwrap_or_default(), port?))
+    })?
+}
+
+/// `{name, timeout}`.
+fn timeout_override(item: Item<'_>) -> Option<String> {
+    item.object(|fields| {
+        let name = fields.required("name", text);
+        let timeout = fields.required("timeout", |item| {
+            duration(item, Unit::Seconds)?;
+            text(item)
+        });
+        Some(format!("{}={}", name?, timeout?))
+    })?
+}
+
+/// `{min, max}`.
+fn table_range(item: Item<'_>) -> Option<String> {
+    item.object(|fields| {
+        let bound = 1..=i64::from(u32::MAX);
+        let first = fields.required("min", |item| item.integer(bound.clone()));
+        let last = fields.required("max", |item| item.integer(bound.clone()));
+        Some(format!("{}-{}", first?, last?))
+    })?
+}
+
+/// A text `a=b,c=d`, or an object of texts.
+fn key_values(item: Item<'_>) -> Option<String> {
+    if item.value.is_string() {
+        return text(item).map(Into::into);
+    }
+    let pairs = item.string_map(|_, _, _| ())?;
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| format!("{}={value}", config_key(key)))
+        .collect();
+    Some(pairs.join(","))
+}
+
+/// The fields of `bpfConntrackTimeouts` begin in lower case; their names in the text do not.
+fn config_key(key: &str) -> String {
+    const TIMEOUTS: [&str; 8] = [
+        "CreationGracePeriod",
+        "TCPSynSent",
+        "TCPEstablished",
+        "TCPFinsSeen",
+        "TCPResetSeen",
+        "UDPTimeout",
+        "GenericTimeout",
+        "ICMPTimeout",
+    ];
+    let known = TIMEOUTS.iter().find(|name| name.eq_ignore_ascii_case(key));
+    known.map_or_else(|| key.to_owned(), |name| (*name).to_owned())
 }

@@ -196,10 +196,8 @@ fn port(fields: &mut Fields<'_>) -> Option<(Protocol, Option<PortMatch>)> {
 }
 
 fn port_value(item: Item<'_>, end: Option<i64>) -> Option<PortMatch> {
-    let text = match item.value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+    let named = item.value.as_str().map(str::to_owned);
+    let text = named.unwrap_or_else(|| item.value.to_string());
     let text = end.map_or(text.clone(), |end| format!("{text}:{end}"));
     let port = port_of_text(&text);
     if port.is_none() {

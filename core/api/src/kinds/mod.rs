@@ -32,6 +32,7 @@ pub(crate) struct Identity<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metadata {
     pub(crate) labels: Labels,
+    pub(crate) annotations: Labels,
     pub(crate) created: Box<str>,
 }
 
@@ -157,8 +158,12 @@ fn metadata(item: Item<'_>) -> Option<Metadata> {
             "ownerReferences",
         ]);
         let labels = fields.read("labels", labels).unwrap_or_default();
-        fields.read("annotations", annotations);
-        Metadata { labels, created }
+        let annotations = fields.read("annotations", annotations).unwrap_or_default();
+        Metadata {
+            labels,
+            annotations,
+            created,
+        }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{Cidr, ClusterInformation, Node, Resource};
+use model::{Cidr, ClusterInformation, Family, Node, Resource};
 use serde_json::Value;
 
 use super::{Metadata, spec};
@@ -82,12 +82,8 @@ fn node_spec(fields: &mut Fields<'_>) -> Node {
 fn bgp(fields: &mut Fields<'_>) -> Bgp {
     Bgp {
         as_number: fields.read("asNumber", as_number),
-        v4: fields.nonempty("ipv4Address", |item| {
-            address_and_subnet(item).filter(|(addr, _)| wanted(item, addr.is_ipv4(), "IPv4"))
-        }),
-        v6: fields.nonempty("ipv6Address", |item| {
-            address_and_subnet(item).filter(|(addr, _)| wanted(item, addr.is_ipv6(), "IPv6"))
-        }),
+        v4: fields.nonempty("ipv4Address", |item| address_and_subnet(item, Family::V4)),
+        v6: fields.nonempty("ipv6Address", |item| address_and_subnet(item, Family::V6)),
         ipip_tunnel: fields.nonempty("ipv4IPIPTunnelAddr", address_v4),
         cluster_id: fields.nonempty("routeReflectorClusterID", |item| {
             address_v4(item).map(|addr| addr.to_string().into())
@@ -95,19 +91,12 @@ fn bgp(fields: &mut Fields<'_>) -> Bgp {
     }
 }
 
-fn wanted(item: Item<'_>, holds: bool, family: &str) -> bool {
-    if !holds {
-        item.wrong(format!("must be an {family} address"));
-    }
-    holds
-}
-
 /// `192.0.2.1/24`: the node's own address, and the subnet it is in.
-fn address_and_subnet(item: Item<'_>) -> Option<(IpAddr, Cidr)> {
+fn address_and_subnet(item: Item<'_>, family: Family) -> Option<(IpAddr, Cidr)> {
     let text = item.text()?;
     let net: Option<Cidr> = text.parse().ok();
     let addr = text.split('/').next().and_then(|addr| addr.parse().ok());
-    let both = addr.zip(net);
+    let both = addr.zip(net).filter(|(_, net)| net.family() == family);
     if both.is_none() {
         item.wrong_hint(
             "is no address with its prefix length",
