@@ -147,17 +147,15 @@ impl NetNs {
 
     /// A fresh one without a name: it ends with the last descriptor, process or link that holds it.
     pub fn unnamed() -> Result<Self, NetNsError> {
+        let error = |source| NetNsError::Create {
+            name: "(unnamed)".to_owned(),
+            source,
+        };
         on_own_thread(|| {
-            leave_for_a_fresh_one().map_err(|source| NetNsError::Open {
-                path: OF_THREAD.into(),
-                source,
-            })?;
+            leave_for_a_fresh_one().map_err(error)?;
             Self::current()
         })
-        .map_err(|source| NetNsError::Open {
-            path: OF_THREAD.into(),
-            source,
-        })?
+        .map_err(error)?
     }
 
     /// Which one it is.
