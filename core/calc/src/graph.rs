@@ -502,7 +502,7 @@ impl Graph {
 
     fn drain_endpoints(&mut self) -> (Vec<Change>, Vec<Change>) {
         let (mut changes, mut removals) = (Vec::new(), Vec::new());
-        let mut ordered: BTreeMap<u32, Ordered> = BTreeMap::new();
+        let mut known: BTreeMap<Matches, Ordered> = BTreeMap::new();
         for id in std::mem::take(&mut self.dirty_endpoints) {
             let Some(local) = self.locals.get(&id) else {
                 if self.told_endpoints.remove(&id).is_some() {
@@ -511,8 +511,9 @@ impl Graph {
                 continue;
             };
             let class = self.items.get(local.item).class;
-            let ordered = ordered
-                .entry(class)
+            let matches = Matches::from_slice(self.policies.matches(class));
+            let ordered = known
+                .entry(matches)
                 .or_insert_with(|| self.policies.ordered(class));
             let endpoint = Arc::new(local_endpoint(&local.endpoint, ordered));
             let before = self.told_endpoints.insert(id.clone(), endpoint.clone());

@@ -142,6 +142,11 @@ impl Policies {
         last.flat_map(|&at| self.policies_of(at)).collect()
     }
 
+    /// The selectors that match a class: classes with the same ones have the same policies.
+    pub(crate) fn matches(&self, class: u32) -> &[u32] {
+        self.index.matches(class)
+    }
+
     fn policies_of(&self, selector: u32) -> impl Iterator<Item = PolicyId> + '_ {
         self.index
             .users(selector)
@@ -260,5 +265,8 @@ fn compare_names(left: &PolicyId, right: &PolicyId) -> Ordering {
             .into_iter()
             .flat_map(str::bytes)
     }
-    text(left).cmp(text(right))
+    // Most names differ before the shorter one ends: compare so far as bytes in one go.
+    let shared = left.name.len().min(right.name.len());
+    let start = left.name.as_bytes()[..shared].cmp(&right.name.as_bytes()[..shared]);
+    start.then_with(|| text(left).skip(shared).cmp(text(right).skip(shared)))
 }
