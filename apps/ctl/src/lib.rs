@@ -1,1 +1,24 @@
 #![doc = include_str!("../README.md")]
+
+mod boxtable;
+mod cli;
+mod columns;
+mod connect;
+mod explain;
+mod ipam;
+mod json;
+mod manifest;
+mod objects;
+mod outcome;
+mod output;
+mod patching;
+mod run;
+mod session;
+mod tabwriter;
+mod time;
+mod verbs;
+mod yaml;
+
+pub use connect::COMPATIBLE_VERSION;
+pub use run::{run, run_with};
+pub use session::{Output, Session};

@@ -1,0 +1,151 @@
+//! Which store, how it is opened, and whether its cluster is of our version.
+
+use std::path::Path;
+
+use api::{Kind, Object};
+use datastore::{AnyStore, FileSettings, StoreChoice, StoreRequest};
+use serde_json::Value;
+
+use crate::cli::{DEFAULT_CONFIG, Global};
+use crate::objects::Objects;
+use crate::outcome::{Failure, Status, chain};
+use crate::session::Session;
+use crate::yaml::{Source, documents};
+
+/// The upstream release that this one stands in for: what clusters announce and version gates compare.
+pub const COMPATIBLE_VERSION: &str = "v3.33.0";
+
+/// What a verb is going to do with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Only to read: there must be one.
+    Read,
+    /// To write: an embedded store is made if there is none.
+    Write,
+}
+
+/// Chooses the store from flag, configuration file and environment.
+pub(crate) fn choose(
+    config: &Path,
+    global: &Global,
+    session: &Session<'_>,
+) -> Result<StoreChoice, Failure> {
+    let request = StoreRequest {
+        flag: global.datastore.as_deref(),
+        file: settings(config)?,
+        environment: session.environment.clone(),
+    };
+    StoreChoice::of(&request).map_err(|error| Failure::usage(chain(&error)))
+}
+
+/// Opens the store and compares versions, unless that is not wanted.
+pub(crate) fn connect(
+    config: &Path,
+    purpose: Purpose,
+    global: &Global,
+    session: &Session<'_>,
+) -> Result<Objects, Failure> {
+    let objects = open(choose(config, global, session)?, purpose)?;
+    if !global.allow_version_mismatch {
+        check_version(&objects)?;
+    }
+    Ok(objects)
+}
+
+/// Opens a store.
+pub(crate) fn open(choice: StoreChoice, purpose: Purpose) -> Result<Objects, Failure> {
+    let opened = match purpose {
+        Purpose::Read => choice.clone().open_existing(),
+        Purpose::Write => choice.clone().open(),
+    };
+    let store: AnyStore = opened.map_err(|error| {
+        let text = format!("Failed to create Calico API client: {}", chain(&error));
+        Failure::new(Status::Unreachable, text)
+    })?;
+    Ok(Objects::new(store, choice))
+}
+
+fn check_version(objects: &Objects) -> Result<(), Failure> {
+    let Some(information) = objects.find(Kind::ClusterInformation, None, "default")? else {
+        return Ok(());
+    };
+    let theirs = text_at(&information, "/spec/calicoVersion");
+    if theirs.is_empty() || bare(theirs) == bare(COMPATIBLE_VERSION) {
+        return Ok(());
+    }
+    Err(Failure::general(format!(
+        "version mismatch.\nClient Version:   {COMPATIBLE_VERSION}\nCluster Version:  {}\nUse --allow-version-mismatch to override",
+        bare(theirs)
+    )))
+}
+
+/// `v3.33.0-0.dev` and `3.33.0` are both 3.33.0.
+fn bare(version: &str) -> &str {
+    let version = version.strip_prefix('v').unwrap_or(version);
+    version.split('-').next().unwrap_or(version)
+}
+
+/// The text at a JSON pointer; empty if there is none.
+pub(crate) fn text_at<'a>(object: &'a Object, pointer: &str) -> &'a str {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or("")
+}
+
+/// What the configuration file says about the store. Only a file that was asked for must exist.
+fn settings(path: &Path) -> Result<Option<FileSettings>, Failure> {
+    let name = path.display().to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(_) if path == Path::new(DEFAULT_CONFIG) => return Ok(None),
+        Err(error) => {
+            return Err(Failure::new(
+                Status::NotFound,
+                format!("Error reading config file: {name}: {error}"),
+            ));
+        }
+    };
+    let wrong = |message: String| {
+        Failure::new(
+            Status::Validation,
+            format!("failed to load config file {name}: {message}"),
+        )
+    };
+    let source = Source {
+        name: name.clone(),
+        text,
+    };
+    let Some(document) = documents(&source).into_iter().next() else {
+        return Ok(None);
+    };
+    let value = match document.content {
+        Ok(content) => content.to_value(),
+        Err(unreadable) => return Err(wrong(unreadable.message)),
+    };
+    let kind = value.get("kind").and_then(Value::as_str);
+    if kind != Some("CalicoAPIConfig") {
+        return Err(wrong("its kind must be CalicoAPIConfig".to_owned()));
+    }
+    let spec = value.get("spec");
+    let text = |field: &str| {
+        let text = spec
+            .and_then(|spec| spec.get(field))
+            .and_then(Value::as_str);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let named = |what: fn(&str) -> bool| {
+        let fields = spec.and_then(Value::as_object).into_iter().flatten();
+        fields
+            .filter(|(_, value)| value.as_str().is_some_and(|text| !text.is_empty()))
+            .map(|(field, _)| field.clone())
+            .find(|field| what(field))
+    };
+    Ok(Some(FileSettings {
+        name,
+        datastore_type: text("datastoreType"),
+        datastore_file: text("datastoreFile").map(Into::into),
+        etcd: named(|field| field.starts_with("etcd")),
+        kubernetes: named(|field| field.starts_with("kubeconfig") || field.starts_with("k8s")),
+    }))
+}

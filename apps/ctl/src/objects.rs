@@ -1,0 +1,351 @@
+//! Objects in a store, with upstream's words for what goes wrong, and upstream's rules of who owns which metadata.
+
+use std::io::Read as _;
+
+use api::{Kind, Object};
+use datastore::{
+    AnyStore, CommitError, Datastore, Entry, Query, ReadError, Revision, StoreChoice, Write,
+    block_on_ready,
+};
+use serde_json::Value;
+
+use crate::outcome::{Failure, Status, chain};
+use crate::time;
+
+/// How often a write is tried again after someone else's.
+const TRIES: usize = 20;
+
+/// A store, seen as objects.
+pub(crate) struct Objects {
+    store: AnyStore,
+    choice: StoreChoice,
+}
+
+/// All objects of a kind, and the entries that are none.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) objects: Vec<Object>,
+    /// One line for each damaged entry.
+    pub(crate) damaged: Vec<String>,
+    pub(crate) revision: u64,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Created,
+    Updated,
+}
+
+/// An object's name as messages have it: `NetworkPolicy(default/web)`.
+pub(crate) fn described(kind: Kind, namespace: Option<&str>, name: &str) -> String {
+    match namespace {
+        Some(ns) => format!("{kind}({ns}/{name})"),
+        None => format!("{kind}({name})"),
+    }
+}
+
+pub(crate) fn describe(object: &Object) -> String {
+    described(object.kind(), object.namespace(), object.name())
+}
+
+fn unread(error: &ReadError) -> Failure {
+    Failure::new(Status::Unreachable, chain(error))
+}
+
+impl Objects {
+    pub(crate) fn new(store: AnyStore, choice: StoreChoice) -> Objects {
+        Objects { store, choice }
+    }
+
+    /// Which store, and why this one.
+    pub(crate) fn choice(&self) -> &StoreChoice {
+        &self.choice
+    }
+
+    /// The store itself.
+    pub(crate) fn store(&self) -> &AnyStore {
+        &self.store
+    }
+
+    /// Reads keys and prefixes in one snapshot.
+    pub(crate) fn read(&self, queries: &[Query]) -> Result<datastore::Snapshot, Failure> {
+        block_on_ready(self.store.read(queries)).map_err(|error| unread(&error))
+    }
+
+    /// The object of this name, if it is there.
+    pub(crate) fn find(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Object>, Failure> {
+        let key = api::store_key(kind, namespace, name);
+        let entry = block_on_ready(self.store.get(&key)).map_err(|error| unread(&error))?;
+        entry.map(|entry| readable(&entry)).transpose()
+    }
+
+    /// The object of this name.
+    pub(crate) fn get(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Object, Failure> {
+        self.find(kind, namespace, name)?
+            .ok_or_else(|| not_found(kind, namespace, name))
+    }
+
+    /// All objects of a kind, of one namespace or of all.
+    pub(crate) fn list(&self, kind: Kind, namespace: Option<&str>) -> Result<Listing, Failure> {
+        let queries: Vec<Query> = api::store_prefixes(kind, namespace)
+            .into_iter()
+            .map(Query::prefix)
+            .collect();
+        let snapshot = self.read(&queries)?;
+        let mut listing = Listing {
+            revision: snapshot.revision.get(),
+            ..Listing::default()
+        };
+        for entry in &snapshot.entries {
+            match readable(entry) {
+                Ok(object) => listing.objects.push(object),
+                Err(failure) => listing.damaged.push(failure.text),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Writes a new object.
+    pub(crate) fn create(&self, object: &Object) -> Result<Object, Failure> {
+        let mut object = object.clone();
+        object.metadata_mut().remove("resourceVersion");
+        for field in [
+            "generation",
+            "deletionTimestamp",
+            "managedFields",
+            "selfLink",
+        ] {
+            object.metadata_mut().remove(field);
+        }
+        object.stamp(&unique_id()?, &time::now());
+        let write = Write::create(object.store_key(), object.to_store_bytes());
+        let revision = self.commit(&[write], &object)?;
+        object.set_revision(revision.get());
+        Ok(object)
+    }
+
+    /// Writes over an existing object: exactly over the revision it names, else over whatever is there.
+    pub(crate) fn update(&self, object: &Object) -> Result<Object, Failure> {
+        let wanted = object
+            .pointer("/metadata/resourceVersion")
+            .and_then(Value::as_str)
+            .filter(|rv| !rv.is_empty());
+        let mut last = None;
+        for _ in 0..TRIES {
+            let old = self.get(object.kind(), object.namespace(), object.name())?;
+            let revision = old.revision().unwrap_or_default();
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != revision.to_string()) {
+                return Err(conflict(
+                    object,
+                    &format!(
+                        "resource version '{wanted}' is out of date (latest: {revision}). Update the resource YAML/JSON in order to make changes"
+                    ),
+                ));
+            }
+            match self.write_over(&old, object) {
+                Err(failure) if failure.status == Status::Conflict && wanted.is_none() => {
+                    last = Some(failure)
+                }
+                done => return done,
+            }
+        }
+        Err(last.unwrap_or_else(|| conflict(object, "it is changed all the time")))
+    }
+
+    /// One try of an update: labels and annotations are the new object's, all other metadata stays.
+    pub(crate) fn write_over(&self, old: &Object, new: &Object) -> Result<Object, Failure> {
+        let mut object = new.clone();
+        keep_metadata(old, &mut object);
+        api::admit_update(old, &object).map_err(|problems| invalid(new, &problems))?;
+        let bytes = object.to_store_bytes();
+        let revision = old.revision().unwrap_or_default();
+        if bytes == old.to_store_bytes() {
+            return Ok(old.clone());
+        }
+        let write = Write::update(object.store_key(), bytes, Revision::new(revision));
+        let revision = self.commit(&[write], new)?;
+        object.set_revision(revision.get());
+        Ok(object)
+    }
+
+    /// Creates an object, or writes over it if it exists.
+    pub(crate) fn apply(&self, object: &Object) -> Result<(Object, Written), Failure> {
+        // Who names a revision means an object that exists.
+        match self.create(object) {
+            Ok(made) => Ok((made, Written::Created)),
+            Err(failure) if failure.status == Status::Conflict => {
+                self.update(object).map(|made| (made, Written::Updated))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Deletes an object; if it was read at a revision, only at this.
+    pub(crate) fn delete(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+        at: Option<u64>,
+    ) -> Result<(), Failure> {
+        let key = api::store_key(kind, namespace, name);
+        let write = Write::delete(key, at.map(Revision::new));
+        let object = Object::new(kind, namespace, name);
+        self.commit(&[write], &object).map(|_| ())
+    }
+
+    /// Makes what every cluster has and this store lacks: facts about the cluster, and built-in objects.
+    pub(crate) fn ensure_initialized(&self) -> Result<(), Failure> {
+        let mut wanted = api::built_in_objects();
+        let mut information = Object::new(Kind::ClusterInformation, None, "default");
+        let spec = information.spec_mut();
+        spec.insert(
+            "clusterGUID".to_owned(),
+            unique_id()?.replace('-', "").into(),
+        );
+        spec.insert("datastoreReady".to_owned(), true.into());
+        wanted.push(information);
+        let keys: Vec<Query> = wanted
+            .iter()
+            .map(|object| Query::key(object.store_key()))
+            .collect();
+        let there = self.read(&keys)?;
+        for object in wanted
+            .iter()
+            .filter(|object| there.get(&object.store_key()).is_none())
+        {
+            match self.create(object) {
+                Err(failure) if failure.status != Status::Conflict => return Err(failure),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&self, writes: &[Write], object: &Object) -> Result<Revision, Failure> {
+        block_on_ready(self.store.commit(writes)).map_err(|error| match &error {
+            CommitError::AlreadyExists { .. } => Failure::new(
+                Status::Conflict,
+                format!(
+                    "resource already exists: {} with error: already exists",
+                    describe(object)
+                ),
+            ),
+            CommitError::NotFound { .. } => {
+                not_found(object.kind(), object.namespace(), object.name())
+            }
+            CommitError::Conflict { .. } => conflict(object, "it was changed meanwhile"),
+            CommitError::InvalidKey(_) | CommitError::ValueTooLarge { .. } => Failure::new(
+                Status::Validation,
+                format!("{}: {}", describe(object), chain(&error)),
+            ),
+            CommitError::DuplicateKey { .. }
+            | CommitError::TooManyWrites { .. }
+            | CommitError::Unsure(_)
+            | CommitError::Storage(_) => Failure::new(Status::Unreachable, chain(&error)),
+        })
+    }
+}
+
+fn readable(entry: &Entry) -> Result<Object, Failure> {
+    Object::from_store(&entry.key, &entry.value, entry.revision.get()).map_err(|error| {
+        let text = format!(
+            "the entry {} in the datastore is damaged: {}",
+            entry.key,
+            chain(&error)
+        );
+        Failure::general(text)
+    })
+}
+
+fn not_found(kind: Kind, namespace: Option<&str>, name: &str) -> Failure {
+    let text = format!(
+        "resource does not exist: {} with error: not found",
+        described(kind, namespace, name)
+    );
+    Failure::new(Status::NotFound, text)
+}
+
+fn conflict(object: &Object, why: &str) -> Failure {
+    Failure::new(
+        Status::Conflict,
+        format!("update conflict: {}: {why}", describe(object)),
+    )
+}
+
+/// What is wrong with an object, as upstream puts it.
+pub(crate) fn invalid(object: &Object, problems: &[api::Problem]) -> Failure {
+    let texts: Vec<String> = problems.iter().map(field_error).collect();
+    Failure::new(
+        Status::Validation,
+        format!("{}: {}", describe(object), texts.join("\n")),
+    )
+}
+
+/// `error with field spec.order = '"x"' (must be a number; write 10)`
+pub(crate) fn field_error(problem: &api::Problem) -> String {
+    let hint = problem
+        .hint
+        .as_ref()
+        .map(|hint| format!("; {hint}"))
+        .unwrap_or_default();
+    if problem.field.is_empty() {
+        return format!("{}{hint}", problem.message);
+    }
+    let value = match serde_json::from_str::<Value>(&problem.value) {
+        Ok(Value::String(text)) => format!(" = '{text}'"),
+        Ok(_) | Err(_) if !problem.value.is_empty() => format!(" = '{}'", problem.value),
+        Ok(_) | Err(_) => String::new(),
+    };
+    format!(
+        "error with field {}{value} ({}{hint})",
+        problem.field, problem.message
+    )
+}
+
+fn keep_metadata(old: &Object, new: &mut Object) {
+    let mut metadata = old
+        .value()
+        .get("metadata")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    for field in ["labels", "annotations"] {
+        match new.metadata_mut().remove(field) {
+            Some(value) => metadata.insert(field.to_owned(), value),
+            None => metadata.remove(field),
+        };
+    }
+    *new.metadata_mut() = metadata;
+}
+
+/// A random UUID.
+fn unique_id() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 16];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| Failure::general(format!("failed to read /dev/urandom: {error}")))?;
+    // RFC 9562: version 4, variant 10.
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok([
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-"))
+}

@@ -1,0 +1,133 @@
+//! From the arguments of a process to its exit code.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{BufWriter, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::cli::{Cli, DatastoreVerb, Verb};
+use crate::outcome::{ExitCodes, Failure, Status};
+use crate::session::{Output, Session};
+use crate::verbs;
+
+/// Runs calicoctl on the arguments of a process, its own name first, with the process's streams and environment.
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    let stdout = std::io::stdout();
+    let output = if stdout.is_terminal() {
+        Output::Terminal
+    } else {
+        Output::Other
+    };
+    let mut out = BufWriter::new(stdout.lock());
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let mut session = Session {
+        out: &mut out,
+        err: &mut std::io::stderr().lock(),
+        stdin: &mut std::io::stdin().lock(),
+        environment,
+        output,
+    };
+    ExitCode::from(run_with(args, &mut session))
+}
+
+/// Runs calicoctl on these arguments in this session; returns the exit code.
+pub fn run_with(args: Vec<OsString>, session: &mut Session<'_>) -> u8 {
+    let name = program_name(&args);
+    let codes = requested_codes(&args);
+    let command = Cli::command().name(name).bin_name(name);
+    let parsed = command
+        .try_get_matches_from(args)
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    let (outcome, codes) = match parsed {
+        Ok(cli) => {
+            let codes = cli.global.exit_codes;
+            (dispatch(&cli, session), codes)
+        }
+        Err(error) => (usage(&error, session), codes),
+    };
+    let flushed = session.out.flush().map_err(Failure::from);
+    match outcome.and_then(|status| flushed.map(|()| status)) {
+        Ok(status) => status.code(codes),
+        Err(failure) => {
+            session.complain(&failure.text);
+            failure.status.code(codes)
+        }
+    }
+}
+
+/// The name that help and errors use: that of the link this was started by.
+fn program_name(args: &[OsString]) -> &'static str {
+    let name = args
+        .first()
+        .and_then(|arg| Path::new(arg).file_name())
+        .and_then(|name| name.to_str());
+    match name {
+        Some("kubectl-calico") => "kubectl-calico",
+        _ => "calicoctl",
+    }
+}
+
+/// `--exit-codes`, for command lines that cannot be read otherwise.
+fn requested_codes(args: &[OsString]) -> ExitCodes {
+    let texts: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    let joined = texts.contains(&"--exit-codes=extended");
+    let apart = texts
+        .windows(2)
+        .any(|pair| pair == ["--exit-codes", "extended"]);
+    if joined || apart {
+        ExitCodes::Extended
+    } else {
+        ExitCodes::Upstream
+    }
+}
+
+fn usage(error: &clap::Error, session: &mut Session<'_>) -> Result<Status, Failure> {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            session.print(&text)?;
+            Ok(Status::Done)
+        }
+        _ => Err(Failure::usage(text.trim_end())),
+    }
+}
+
+fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {
+    const LEVELS: [&str; 6] = ["panic", "fatal", "error", "warn", "info", "debug"];
+    let global = &cli.global;
+    if !LEVELS.contains(&global.log_level.as_str()) {
+        let levels = LEVELS.join(", ");
+        return Err(Failure::usage(format!(
+            "unknown log level: {}, expected one of: {levels}",
+            global.log_level
+        )));
+    }
+    match &cli.verb {
+        Verb::Create(args) => verbs::write::create(args, global, session),
+        Verb::Apply(args) => verbs::write::apply(args, global, session),
+        Verb::Replace(args) => verbs::write::replace(args, global, session),
+        Verb::Validate(args) => verbs::write::validate(args, session),
+        Verb::Delete(args) => verbs::delete::run(args, global, session),
+        Verb::Get(args) => verbs::get::run(args, global, session),
+        Verb::Patch(args) => verbs::patch::run(args, global, session),
+        Verb::Label(args) => verbs::label::run(args, global, session),
+        Verb::Ipam(_) | Verb::Explain(_) => {
+            Err(Failure::general("this build has no such command yet"))
+        }
+        Verb::Datastore(DatastoreVerb::Backup(args)) => verbs::backup::run(args, global, session),
+        Verb::Completion(args) => {
+            let mut command = Cli::command();
+            clap_complete::generate(args.shell, &mut command, "calicoctl", &mut session.out);
+            Ok(Status::Done)
+        }
+        Verb::Version(args) => verbs::version::run(args, global, session),
+    }
+}
