@@ -1,1 +1,147 @@
 #![doc = include_str!("../README.md")]
+
+pub mod agent;
+pub mod args;
+pub mod converge;
+pub mod detect;
+pub mod feed;
+pub mod host;
+pub mod ledger;
+pub mod options;
+pub mod probes;
+pub mod settings;
+pub mod startup;
+pub mod status;
+pub mod uninstall;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use args::Command;
+use datastore::AnyStore;
+use settings::Settings;
+
+/// Runs `calico-node` with the arguments after the program's name.
+pub fn run(args: &[String]) -> ExitCode {
+    let command = match Command::parse(args) {
+        Ok(command) => command,
+        Err(error) => {
+            say_error(&format!("{error}\n\n{}", args::USAGE));
+            return ExitCode::from(1);
+        }
+    };
+    let env = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    let settings = Settings::new(env, &host::name());
+    match perform(command, &settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say_error(&format!("{error:#}\n"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn perform(command: Command, settings: &Settings) -> anyhow::Result<()> {
+    match command {
+        Command::Help => say(args::USAGE),
+        Command::Version => {
+            let own = env!("CARGO_PKG_VERSION");
+            say(&format!("{}\ncalico-rs {own}\n", startup::COMPATIBLE_WITH))
+        }
+        Command::Live => probe(settings, "/liveness"),
+        Command::Ready => probe(settings, "/readiness"),
+        Command::Uninstall => uninstall::run(settings),
+        Command::Startup => {
+            start_logs(settings);
+            startup::run(settings, &open_store(settings)?, &host::facts()?)
+        }
+        Command::Felix => {
+            start_logs(settings);
+            agent(settings, open_store(settings)?)
+        }
+        Command::Run => {
+            start_logs(settings);
+            let store = open_store(settings)?;
+            startup::run(settings, &store, &host::facts()?)?;
+            agent(settings, store)
+        }
+    }
+}
+
+fn agent(settings: &Settings, store: AnyStore) -> anyhow::Result<()> {
+    let probes = probes::Probes::new(Instant::now()).context("metrics")?;
+    probes::serve(&probes, settings.health, settings.metrics)?;
+    let options = options::Options::from_environment(settings);
+    agent::Agent::start(settings, options, store, probes)?.run()
+}
+
+fn start_logs(settings: &Settings) {
+    let json = settings
+        .env
+        .get("CALICO_LOG_FORMAT")
+        .is_some_and(|v| v == "json");
+    let format = if json {
+        service::logs::Format::Json
+    } else {
+        service::logs::Format::Text
+    };
+    service::logs::init(&settings.log_level, format);
+}
+
+fn open_store(settings: &Settings) -> anyhow::Result<AnyStore> {
+    let request = datastore::StoreRequest {
+        environment: settings.env.clone(),
+        ..Default::default()
+    };
+    let choice = datastore::StoreChoice::of(&request)?;
+    Ok(choice.open()?)
+}
+
+/// Asks the agent of this host over its health endpoint.
+fn probe(settings: &Settings, path: &str) -> anyhow::Result<()> {
+    let address = settings
+        .health
+        .context("health is switched off (FELIX_HEALTHENABLED=false)")?;
+    let answer = get(address, path).with_context(|| format!("no agent answers on {address}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if head.starts_with("HTTP/1.1 200") {
+        return say(body);
+    }
+    anyhow::bail!("{}", body.trim())
+}
+
+/// True if an agent answers on this host, well or not.
+fn probe_quietly(settings: &Settings) -> bool {
+    settings
+        .health
+        .is_some_and(|address| get(address, "/liveness").is_ok())
+}
+
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let timeout = Duration::from_secs(5);
+    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("failed to write to standard output")
+}
+
+fn say_error(text: &str) {
+    // Nobody is left to tell when standard error is gone.
+    let _ = write!(std::io::stderr(), "calico-node: {text}");
+}

@@ -1,16 +1,16 @@
 //! The filter printed for nf_tables: one table `inet calico` for both families.
 //!
-//! [`ruleset`] prints everything, for the first time and for repair; the agent compares chain by chain. Names are upstream's: base
+//! [`ruleset`] prints everything, for the first time and for repair; [`delta`] only what changed. Names are upstream's: base
 //! chains `<table>-<HOOK>`, other chains with the table's name in front.
 
 use model::{Family, Protocol};
 
-use crate::filter::Filter;
 use crate::filter::sets::{KernelSet, SetElement, SetForm};
+use crate::filter::{Dirty, Filter};
 use crate::nft::{
-    Base, Bytes, Chain, ChainName, CmpOp, CtState, Element, Field, Hook as NftHook, Key, KeyType,
-    LogLevel, NatFlags, NfProto, Part, PortRange, RejectWith, Rule, Ruleset, Set, SetType, TableId,
-    Verdict, priority,
+    Base, Bytes, Chain, ChainName, CmpOp, CtState, Delta, Element, Field, Hook as NftHook, Key,
+    KeyType, LogLevel, NatFlags, NfProto, Part, PortRange, RejectWith, Rule, Ruleset, Set, SetType,
+    TableId, Verdict, priority,
 };
 use crate::rules::hooks::Hook;
 use crate::rules::{ConnState, Interface, Match, Sense, Side, Target, TreeRule, names};
@@ -57,6 +57,32 @@ pub fn ruleset(filter: &Filter, options: NftOptions) -> Ruleset {
         let mut chain = Chain::base(name, base);
         chain.rules = rules.iter().map(|rule| nft_rule(rule, options)).collect();
         out.put_chain(chain);
+    }
+    out
+}
+
+/// What changed, for the hot path.
+pub fn delta(filter: &Filter, dirty: &Dirty, options: NftOptions) -> Delta {
+    let mut out = Delta::new();
+    for name in &dirty.sets {
+        match filter.sets().get(name) {
+            Some(set) => out.put_set(nft_set(name, set)),
+            None => out.remove_set(&**name),
+        }
+    }
+    for (name, elements) in &dirty.elements {
+        for gone in &elements.removed {
+            out.remove_element(&**name, element(gone).key);
+        }
+        for new in &elements.added {
+            out.put_element(&**name, element(new));
+        }
+    }
+    for name in &dirty.chains {
+        match filter.chains().get(name) {
+            Some(rules) => out.put_chain(nft_chain(name, rules, options)),
+            None => out.remove_chain(chain_name(name)),
+        }
     }
     out
 }
@@ -191,6 +217,11 @@ fn matched(rule: Rule, wanted: &Match, tree: &TreeRule, options: NftOptions) -> 
         Match::ConnState(ConnState::Invalid) => rule.ct_state(CtState::INVALID),
         Match::Protocol(Sense::Is, protocol) => rule.l4proto(protocol.number()),
         Match::Protocol(Sense::IsNot, protocol) => rule.not_l4proto(protocol.number()),
+        Match::Ported(sense) => {
+            let ported = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
+            let protocols = ported.map(|p| Element::new(Part::proto(p.number())));
+            one_of(rule, *sense, Field::L4proto, protocols)
+        }
         Match::IcmpType(sense, kind) => {
             rule.cmp(Field::IcmpType, compared(*sense), Bytes::byte(*kind))
         }

@@ -40,8 +40,8 @@ impl Protocol {
     ];
 
     /// The protocol with this number; 0 is none.
-    pub fn from_number(number: u8) -> Option<Protocol> {
-        (number != 0).then_some(Protocol(number))
+    pub const fn from_number(number: u8) -> Option<Protocol> {
+        if number == 0 { None } else { Some(Protocol(number)) }
     }
 
     /// The protocol's number.

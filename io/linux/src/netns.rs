@@ -147,15 +147,17 @@ impl NetNs {
 
     /// A fresh one without a name: it ends with the last descriptor, process or link that holds it.
     pub fn unnamed() -> Result<Self, NetNsError> {
-        let error = |source| NetNsError::Create {
-            name: "(unnamed)".to_owned(),
-            source,
-        };
         on_own_thread(|| {
-            leave_for_a_fresh_one().map_err(error)?;
+            leave_for_a_fresh_one().map_err(|source| NetNsError::Open {
+                path: OF_THREAD.into(),
+                source,
+            })?;
             Self::current()
         })
-        .map_err(error)?
+        .map_err(|source| NetNsError::Open {
+            path: OF_THREAD.into(),
+            source,
+        })?
     }
 
     /// Which one it is.

@@ -301,32 +301,29 @@ impl Filter {
         self.drop_old_names(id, &old_names);
     }
 
+    /// The names by which rules look in a set, whether it stands or not.
     fn set_names(&self, id: &SetId) -> Vec<SetName> {
-        let Some(set) = self.graph_sets.get(id) else {
-            return Vec::new();
-        };
+        let names = Names(&self.graph_sets);
         self.options
             .hooks
             .families
             .iter()
-            .map(|family| set.name(*family, id))
+            .map(|family| names.name(*family, id))
             .collect()
     }
 
     /// A set that changed its form has another name: who looks in it is printed again, then the old one goes.
     fn drop_old_names(&mut self, id: &SetId, old_names: &[SetName]) {
-        let new_names = self.set_names(id);
-        let gone: Vec<&SetName> = old_names
-            .iter()
-            .filter(|n| !new_names.contains(n))
-            .collect();
-        if gone.is_empty() {
-            return;
-        }
-        if !new_names.is_empty() {
+        if self.set_names(id) != old_names {
             self.print_users_of(id);
         }
-        for name in gone {
+        let stands = self.graph_sets.contains_key(id);
+        let names = if stands {
+            self.set_names(id)
+        } else {
+            Vec::new()
+        };
+        for name in old_names.iter().filter(|name| !names.contains(name)) {
             self.put_set(name.clone(), None);
         }
     }

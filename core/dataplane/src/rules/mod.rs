@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod names;
 pub mod policy;
 
+pub use calc::Direction;
 use model::{Cidr, Family, PortRange, Protocol};
 
 /// Which end of a packet a match looks at.
@@ -18,20 +19,6 @@ pub enum Side {
     Source,
     /// Destination address and port.
     Destination,
-}
-
-/// Which way traffic goes, seen from the endpoint whose policy is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// To the endpoint.
-    Ingress,
-    /// From the endpoint.
-    Egress,
-}
-
-impl Direction {
-    /// Both directions.
-    pub const ALL: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 }
 
 /// An interface by name, or all whose names begin so.
@@ -72,6 +59,8 @@ pub enum Match {
     ConnState(ConnState),
     /// The transport protocol.
     Protocol(Sense, Protocol),
+    /// The transport protocol has ports that rules can see: TCP, UDP or SCTP.
+    Ported(Sense),
     /// The ICMP type; the rule names the protocol too.
     IcmpType(Sense, u8),
     /// The ICMP code; the rule names protocol and type too.

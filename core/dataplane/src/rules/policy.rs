@@ -2,7 +2,7 @@
 //! that it can match in, and one per alternative where numeric and named ports stand side by side.
 
 use calc::{CompiledEntity, CompiledPorts, CompiledRule, SetId};
-use model::{Action, Family, IcmpMatch};
+use model::{Action, Family, IcmpMatch, Protocol};
 
 use super::{Match, Sense, SetName, Side, Target, TreeRule};
 
@@ -122,7 +122,7 @@ impl FamilyOf for CompiledEntity {
     }
 }
 
-/// The criteria of a rule in a family; several lists where the rule has alternatives.
+/// The criteria of a rule in a family; several lists where the rule has alternatives, none where it can match nothing.
 fn alternatives(
     rule: &CompiledRule,
     family: Option<Family>,
@@ -135,50 +135,95 @@ fn alternatives(
     if let Some(protocol) = rule.not_protocol {
         common.push(Match::Protocol(Sense::IsNot, protocol));
     }
+    let mut lists = vec![common];
     if let Some(icmp) = rule.icmp {
-        common.push(Match::IcmpType(Sense::Is, icmp.kind));
-        common.extend(icmp.code.map(|code| Match::IcmpCode(Sense::Is, code)));
+        lists = crossed(&lists, &icmp_alternatives(rule.protocol, icmp));
     }
-    let mut lists = not_icmp(common, rule.not_icmp);
+    if let Some(icmp) = rule.not_icmp {
+        lists = crossed(&lists, &not_icmp_alternatives(rule.protocol, icmp));
+    }
     for (side, entity) in [
         (Side::Source, &rule.source),
         (Side::Destination, &rule.destination),
     ] {
-        let addresses = address_matches(side, entity, family, names);
-        let ports = port_alternatives(side, entity.ports.as_ref(), family, rule.action, names);
-        lists = lists
-            .into_iter()
-            .flat_map(|list| {
-                ports.iter().map(move |p| {
-                    let mut list = list.clone();
-                    list.extend(p.iter().cloned());
-                    list
-                })
-            })
-            .map(|mut list| {
-                list.extend(addresses.iter().cloned());
-                list.extend(negative_ports(side, &entity.not_ports, family, names));
-                list
-            })
-            .collect();
+        if let Some(ports) = &entity.ports {
+            let asked = Asked {
+                side,
+                family,
+                protocol: rule.protocol,
+                action: rule.action,
+            };
+            lists = crossed(&lists, &port_alternatives(asked, ports, names));
+        }
+        lists = crossed(&lists, &[address_matches(side, entity, family, names)]);
+        let not_ports = negative_ports(side, &entity.not_ports, family, names);
+        if !not_ports.is_empty() {
+            lists = crossed(&lists, &guarded(rule.protocol, not_ports));
+        }
     }
     lists
 }
 
-/// "Not this type and code" has two alternatives that exclude each other: another type, or this type with another code.
-fn not_icmp(common: Vec<Match>, icmp: Option<IcmpMatch>) -> Vec<Vec<Match>> {
-    let Some(icmp) = icmp else {
-        return vec![common];
-    };
-    let mut other_type = common.clone();
-    other_type.push(Match::IcmpType(Sense::IsNot, icmp.kind));
-    let Some(code) = icmp.code else {
-        return vec![other_type];
-    };
-    let mut other_code = common;
-    other_code.push(Match::IcmpType(Sense::Is, icmp.kind));
-    other_code.push(Match::IcmpCode(Sense::IsNot, code));
-    vec![other_type, other_code]
+/// Every list with every continuation.
+fn crossed(lists: &[Vec<Match>], continuations: &[Vec<Match>]) -> Vec<Vec<Match>> {
+    let join = |list: &Vec<Match>, next: &Vec<Match>| list.iter().chain(next).cloned().collect();
+    lists
+        .iter()
+        .flat_map(|list| continuations.iter().map(move |next| join(list, next)))
+        .collect()
+}
+
+/// Only ICMP has types and codes: a rule that names no protocol asks for both kinds of it, one that names another cannot match.
+fn icmp_alternatives(protocol: Option<Protocol>, icmp: IcmpMatch) -> Vec<Vec<Match>> {
+    let mut wanted = vec![Match::IcmpType(Sense::Is, icmp.kind)];
+    wanted.extend(icmp.code.map(|code| Match::IcmpCode(Sense::Is, code)));
+    match protocol {
+        Some(protocol) if is_icmp(protocol) => vec![wanted],
+        Some(_) => Vec::new(),
+        None => crossed(&either_icmp(), &[wanted]),
+    }
+}
+
+/// "Not this type and code" has alternatives that exclude each other: no ICMP at all, another type, this type with another code.
+fn not_icmp_alternatives(protocol: Option<Protocol>, icmp: IcmpMatch) -> Vec<Vec<Match>> {
+    let mut others = vec![vec![Match::IcmpType(Sense::IsNot, icmp.kind)]];
+    if let Some(code) = icmp.code {
+        let other_code = Match::IcmpCode(Sense::IsNot, code);
+        others.push(vec![Match::IcmpType(Sense::Is, icmp.kind), other_code]);
+    }
+    match protocol {
+        Some(protocol) if is_icmp(protocol) => others,
+        Some(_) => vec![Vec::new()],
+        None => {
+            let not = |protocol| Match::Protocol(Sense::IsNot, protocol);
+            let mut all = vec![vec![not(Protocol::ICMP), not(Protocol::ICMPV6)]];
+            all.extend(crossed(&either_icmp(), &others));
+            all
+        }
+    }
+}
+
+fn is_icmp(protocol: Protocol) -> bool {
+    protocol == Protocol::ICMP || protocol == Protocol::ICMPV6
+}
+
+fn either_icmp() -> Vec<Vec<Match>> {
+    [Protocol::ICMP, Protocol::ICMPV6]
+        .map(|p| vec![Match::Protocol(Sense::Is, p)])
+        .to_vec()
+}
+
+/// What must not be asked of a packet without ports, whose bytes would be taken for some: such a packet passes.
+fn guarded(protocol: Option<Protocol>, not_ports: Vec<Match>) -> Vec<Vec<Match>> {
+    match protocol {
+        Some(protocol) if protocol.has_ports() => vec![not_ports],
+        Some(_) => vec![Vec::new()],
+        None => {
+            let mut ported = vec![Match::Ported(Sense::Is)];
+            ported.extend(not_ports);
+            vec![vec![Match::Ported(Sense::IsNot)], ported]
+        }
+    }
 }
 
 fn address_matches(
@@ -213,20 +258,40 @@ fn address_matches(
     out
 }
 
-/// `[[]]` when any port will do, `[]` when none will. Named ports need a family; a rule that has them always has one.
-fn port_alternatives(
+/// About which packets a list of ports is asked.
+#[derive(Clone, Copy)]
+struct Asked {
     side: Side,
-    ports: Option<&CompiledPorts>,
     family: Option<Family>,
+    protocol: Option<Protocol>,
     action: Action,
+}
+
+/// The alternatives of a list of ports; none when no packet can match. Named ports need a family; a rule that has them has one.
+fn port_alternatives(
+    asked: Asked,
+    ports: &CompiledPorts,
     names: &impl SetNames,
 ) -> Vec<Vec<Match>> {
-    let Some(ports) = ports else {
-        return vec![Vec::new()];
-    };
+    let Asked {
+        side,
+        family,
+        protocol,
+        action,
+    } = asked;
     let mut out: Vec<Vec<Match>> = Vec::new();
+    let guard = match protocol {
+        Some(protocol) if protocol.has_ports() => None,
+        Some(_) => return out,
+        None => Some(Match::Ported(Sense::Is)),
+    };
+    let guarded = |matches: Vec<Match>| guard.clone().into_iter().chain(matches).collect();
     if !ports.ranges.is_empty() {
-        out.push(vec![Match::Ports(Sense::Is, side, ports.ranges.clone())]);
+        out.push(guarded(vec![Match::Ports(
+            Sense::Is,
+            side,
+            ports.ranges.clone(),
+        )]));
     }
     let Some(family) = family else { return out };
     for (index, id) in ports.sets.iter().enumerate() {
@@ -239,7 +304,7 @@ fn port_alternatives(
             let earlier = ports.sets.iter().take(index);
             list.extend(earlier.map(|e| Match::PortSet(Sense::IsNot, side, names.name(family, e))));
         }
-        out.push(list);
+        out.push(guarded(list));
     }
     out
 }

@@ -1,0 +1,258 @@
+//! The loop: one owner of all state, one closed set of things to wait for.
+//!
+//! Datastore, kernel notices and signals are descriptors; the loop sleeps on all of them and wakes for one deadline only: when
+//! something that failed is due again. A turn takes in what came, lets the graph say what changed, and converges the kernel.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use calc::{Change, Graph};
+use dataplane::filter::Filter;
+use datastore::AnyStore;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use service::signals::Signals;
+
+use crate::converge::{Converge, Converged};
+use crate::feed::{Feed, Listed};
+use crate::ledger::Ledger;
+use crate::options::Options;
+use crate::probes::Probes;
+use crate::settings::Settings;
+use crate::status::StatusFiles;
+use std::sync::Arc;
+
+/// Where the next attempt waits after a failure: it doubles up to this.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+
+/// All state of the agent.
+pub struct Agent {
+    store: AnyStore,
+    feed: Feed,
+    graph: Graph,
+    filter: Filter,
+    kernel: Converge,
+    status: StatusFiles,
+    signals: Signals,
+    probes: Arc<Probes>,
+    retry: Retry,
+    active_policies: std::collections::BTreeSet<model::PolicyId>,
+}
+
+/// When what failed is tried again.
+#[derive(Clone, Copy, Debug)]
+enum Retry {
+    Idle,
+    Due { at: Instant, backoff: Duration },
+}
+
+impl Retry {
+    fn after_failure(self, now: Instant) -> Retry {
+        let backoff = match self {
+            Retry::Idle => FIRST_BACKOFF,
+            Retry::Due { backoff, .. } => (backoff * 2).min(LONGEST_BACKOFF),
+        };
+        Retry::Due {
+            at: now + backoff,
+            backoff,
+        }
+    }
+
+    fn is_due(self, now: Instant) -> bool {
+        match self {
+            Retry::Idle => false,
+            Retry::Due { at, .. } => at <= now,
+        }
+    }
+}
+
+impl Agent {
+    /// Lists the datastore and prepares; nothing is written to the kernel yet, except on first boot the table that drops
+    /// unknown workload interfaces.
+    ///
+    /// # Errors
+    /// The datastore or the kernel cannot be opened.
+    pub fn start(
+        settings: &Settings,
+        options: Options,
+        store: AnyStore,
+        probes: Arc<Probes>,
+    ) -> anyhow::Result<Agent> {
+        let signals = Signals::shutdown().context("failed to take over signals")?;
+        let filter = Filter::new(options.filter.clone());
+        let mut kernel = Converge::open(
+            &options,
+            Ledger::open(&settings.paths.ledger),
+            probes.clone(),
+        )?;
+        kernel.guard_first_boot(&filter)?;
+        probes.metrics.resync_state.set(1);
+        probes.metrics.resyncs.inc();
+        let Listed { feed, updates } = Feed::open(&store)?;
+        let mut graph = Graph::new(&settings.node);
+        probes.metrics.updates.inc_by(updates.len() as u64);
+        for update in updates {
+            graph.apply(update);
+        }
+        graph.in_sync();
+        probes.set_in_sync();
+        tracing::info!(node = %settings.node, "datastore in sync");
+        Ok(Agent {
+            store,
+            feed,
+            graph,
+            filter,
+            kernel,
+            status: StatusFiles::new(&settings.paths.run),
+            signals,
+            probes,
+            retry: Retry::Idle,
+            active_policies: std::collections::BTreeSet::new(),
+        })
+    }
+
+    /// Runs until a signal asks to stop. What is in the kernel stays there.
+    ///
+    /// # Errors
+    /// Waiting itself fails, which leaves nothing to go on with.
+    pub fn run(mut self) -> anyhow::Result<()> {
+        loop {
+            let now = Instant::now();
+            self.probes.turn_begins(now);
+            if self.signals.take() {
+                tracing::info!("stopping; routes and policy stay in force");
+                return Ok(());
+            }
+            self.take_updates();
+            self.kernel.take_notices(self.filter.endpoints());
+            self.take_changes();
+            if self.kernel.has_work() || self.retry.is_due(now) {
+                self.converge(now);
+            }
+            self.probes.turn_ends();
+            self.sleep()?;
+        }
+    }
+
+    fn take_updates(&mut self) {
+        match self.feed.poll(&self.store) {
+            Ok(updates) => {
+                self.probes.metrics.updates.inc_by(updates.len() as u64);
+                for update in updates {
+                    self.graph.apply(update);
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "datastore cannot be followed; the last policy stays in force"
+                );
+                self.retry = self.retry.after_failure(Instant::now());
+            }
+        }
+    }
+
+    fn take_changes(&mut self) {
+        let changes = self.graph.drain();
+        if changes.is_empty() {
+            return;
+        }
+        self.probes
+            .metrics
+            .output_events
+            .inc_by(changes.len() as u64);
+        for change in changes {
+            match &change {
+                Change::PolicyReplace { id, .. } => {
+                    self.active_policies.insert(id.clone());
+                }
+                Change::PolicyRemove(id) => {
+                    self.active_policies.remove(id);
+                }
+                Change::EndpointReplace { .. } | Change::EndpointRemove(_) => {
+                    self.kernel.endpoints_changed();
+                }
+                Change::SetReplace { .. }
+                | Change::SetDelta { .. }
+                | Change::SetRemove(_)
+                | Change::ProfileReplace { .. }
+                | Change::ProfileRemove(_)
+                | Change::PoolReplace { .. }
+                | Change::PoolRemove(_) => {}
+            }
+            self.filter.apply(change);
+        }
+        self.kernel.filter_changed();
+        let metrics = &self.probes.metrics;
+        metrics
+            .active_local_endpoints
+            .set(count(self.filter.endpoints().len()));
+        metrics
+            .active_local_policies
+            .set(count(self.active_policies.len()));
+        metrics.ipsets.set(count(self.filter.sets().len()));
+    }
+
+    fn converge(&mut self, now: Instant) {
+        let result = self
+            .kernel
+            .converge(&mut self.filter)
+            .and_then(|converged| {
+                self.tell_status()?;
+                Ok(converged)
+            });
+        match result {
+            Ok(Converged::Done) => {
+                self.retry = Retry::Idle;
+                self.probes.set_kernel(true);
+            }
+            Ok(Converged::Pending(why)) => {
+                tracing::debug!(%why, "kernel not yet as it should be");
+                self.retry = self.retry.after_failure(now);
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "failed to bring the kernel in line; trying again"
+                );
+                self.probes.metrics.failures.inc();
+                self.probes.set_kernel(false);
+                self.kernel.forget();
+                self.retry = self.retry.after_failure(now);
+            }
+        }
+    }
+
+    fn tell_status(&mut self) -> anyhow::Result<()> {
+        let kernel = &self.kernel;
+        let up = self
+            .filter
+            .endpoints()
+            .iter()
+            .filter(|(_, endpoint)| kernel.is_programmed(&endpoint.interface))
+            .map(|(id, endpoint)| (id, &*endpoint.interface));
+        self.status
+            .write(up)
+            .context("failed to write endpoint status files")
+    }
+
+    fn sleep(&self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        let timeout = match self.retry {
+            Retry::Idle => None,
+            Retry::Due { at, .. } => Timespec::try_from(at.saturating_duration_since(now)).ok(),
+        };
+        let [route, nft] = self.kernel.descriptors();
+        let mut fds = [self.feed.as_fd(), self.signals.as_fd(), route, nft]
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno).context("failed to wait for events"),
+        }
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

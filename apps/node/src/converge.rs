@@ -1,0 +1,362 @@
+//! From what should be to what is: plans for the packet filter, routes and sysctls, carried out until the kernel agrees.
+//!
+//! The packet filter is remembered as it was written, so that a change costs what it touches. The memory is given up when
+//! another hand changes our table, or when anything fails: then the table is read, compared and brought back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use calc::LocalEndpoint;
+use dataplane::filter::Filter;
+use dataplane::host::{self, HostOp, HostOptions};
+use dataplane::nft::{ObservedTable, Presence, TableId, diff};
+use dataplane::nftables::{self, NftOptions};
+use linux::host as kernel_host;
+use linux::monitor::{
+    Drained, Monitor as RouteMonitor, NetconfScope, Notice as RouteNotice, Topic,
+};
+use linux::nft::{Guard, Monitor as NftMonitor, Nftables, Notice as NftNotice};
+use linux::route::{LinkIndex, LinkRef, NextHop, RouteSocket, Via};
+use model::WorkloadEndpointId;
+
+use crate::ledger::Ledger;
+use crate::options::Options;
+use crate::probes::Probes;
+
+/// What of the kernel's routing others may change under us.
+const TOPICS: [Topic; 3] = [Topic::Links, Topic::Routes, Topic::Netconf];
+/// How often a table that changes under us is read again before the attempt counts as failed.
+const READS: usize = 5;
+
+/// How far an attempt came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Converged {
+    /// All is as it should be, as far as interfaces exist.
+    Done,
+    /// Some steps failed and are due again.
+    Pending(String),
+}
+
+/// Whether the host's side has to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HostWork {
+    Nothing,
+    Look,
+}
+
+/// The kernel, and what is known of it.
+pub struct Converge {
+    nft: Nftables,
+    nft_monitor: NftMonitor,
+    routes: RouteSocket,
+    route_monitor: RouteMonitor,
+    nft_options: NftOptions,
+    host_options: HostOptions,
+    prefixes: Vec<Box<str>>,
+    /// Our table as it was last written; `None` when it must be read.
+    table: Option<ObservedTable>,
+    filter_changed: bool,
+    host_work: HostWork,
+    /// Interfaces that exist and have all they should have.
+    complete: BTreeSet<Box<str>>,
+    probes: Arc<Probes>,
+    own_pid: u32,
+    ledger: Ledger,
+}
+
+impl Converge {
+    /// Opens sockets and subscriptions; changes nothing.
+    ///
+    /// # Errors
+    /// The kernel lacks nf_tables, or this process lacks CAP_NET_ADMIN.
+    pub fn open(
+        options: &Options,
+        ledger: Ledger,
+        probes: Arc<Probes>,
+    ) -> anyhow::Result<Converge> {
+        Ok(Converge {
+            // Subscribed before anything is read, so that no change is missed in between.
+            nft_monitor: NftMonitor::open().context("failed to follow changes of nf_tables")?,
+            route_monitor: RouteMonitor::open(&TOPICS)
+                .context("failed to follow links and routes")?,
+            nft: Nftables::open().context("failed to open nf_tables")?,
+            routes: RouteSocket::open().context("failed to open the kernel's routing")?,
+            nft_options: options.nft,
+            host_options: options.host.clone(),
+            prefixes: options.filter.hooks.prefixes.clone(),
+            table: None,
+            filter_changed: true,
+            host_work: HostWork::Look,
+            complete: BTreeSet::new(),
+            probes,
+            own_pid: std::process::id(),
+            ledger,
+        })
+    }
+
+    /// On first boot, with no table of ours: writes the one that drops all traffic of unknown workload interfaces, so that
+    /// no pod has traffic before its policy stands.
+    ///
+    /// # Errors
+    /// nf_tables cannot be read or written.
+    pub fn guard_first_boot(&mut self, empty: &Filter) -> anyhow::Result<()> {
+        let (observed, generation) = self
+            .nft
+            .observe(&TableId::ours())
+            .context("failed to read our nf_tables table")?;
+        if observed.presence == Presence::Present {
+            return Ok(());
+        }
+        let batch = diff(&nftables::ruleset(empty, self.nft_options), &observed);
+        self.nft
+            .apply(&batch, Guard::Unchanged(generation))
+            .context("failed to write the table that drops unknown workload interfaces")?;
+        tracing::info!("first boot: workload interfaces are closed until policy is known");
+        Ok(())
+    }
+
+    /// What to wait for: notices of routing, then of nf_tables.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.route_monitor.as_fd(), self.nft_monitor.as_fd()]
+    }
+
+    /// The filter was changed.
+    pub fn filter_changed(&mut self) {
+        self.filter_changed = true;
+    }
+
+    /// Local endpoints came, changed or went.
+    pub fn endpoints_changed(&mut self) {
+        self.host_work = HostWork::Look;
+    }
+
+    /// Gives up what is remembered of the kernel.
+    pub fn forget(&mut self) {
+        self.table = None;
+        self.host_work = HostWork::Look;
+    }
+
+    /// True if there is something to converge.
+    pub fn has_work(&self) -> bool {
+        self.filter_changed || self.table.is_none() || self.host_work != HostWork::Nothing
+    }
+
+    /// True if the interface exists and its policy, routes and sysctls are in force.
+    pub fn is_programmed(&self, interface: &str) -> bool {
+        self.table.is_some() && !self.filter_changed && self.complete.contains(interface)
+    }
+
+    /// Reads what the kernel says others changed.
+    pub fn take_notices(&mut self, endpoints: &BTreeMap<WorkloadEndpointId, Arc<LocalEndpoint>>) {
+        self.take_nft_notices();
+        loop {
+            let mut notices = Vec::new();
+            match self.route_monitor.drain(|notice| notices.push(notice)) {
+                Ok(drained) => {
+                    for notice in &notices {
+                        self.take_route_notice(notice, endpoints);
+                    }
+                    if drained == Drained::Empty {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "lost notices of links and routes; looking at all of them");
+                    self.host_work = HostWork::Look;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_nft_notices(&mut self) {
+        let notices = match self.nft_monitor.drain() {
+            Ok(notices) => notices,
+            Err(error) => {
+                tracing::warn!(%error, "lost notices of nf_tables; reading our table again");
+                self.table = None;
+                return;
+            }
+        };
+        let mut ours_touched = Vec::new();
+        for notice in notices {
+            match notice {
+                NftNotice::Changed(table, object) => {
+                    if table == TableId::ours() {
+                        ours_touched.push(object);
+                    }
+                }
+                NftNotice::Committed { author, .. } => {
+                    if author.pid != self.own_pid && !ours_touched.is_empty() {
+                        tracing::warn!(
+                            process = %author.name, pid = author.pid, what = ?ours_touched,
+                            "another hand changed our nf_tables table; repairing it"
+                        );
+                        self.probes.metrics.repairs.inc();
+                        self.table = None;
+                    }
+                    ours_touched.clear();
+                }
+                NftNotice::Overrun => self.table = None,
+            }
+        }
+    }
+
+    fn take_route_notice(
+        &mut self,
+        notice: &RouteNotice,
+        endpoints: &BTreeMap<WorkloadEndpointId, Arc<LocalEndpoint>>,
+    ) {
+        let local = |name: &str| endpoints.values().any(|e| &*e.interface == name);
+        match notice {
+            RouteNotice::LinkChanged(link) => {
+                if local(&link.name) {
+                    self.host_work = HostWork::Look;
+                }
+            }
+            RouteNotice::LinkGone { name, .. } => {
+                self.complete.remove(name.as_str());
+                if local(name) {
+                    self.host_work = HostWork::Look;
+                }
+            }
+            RouteNotice::RouteChanged(_, route) => match &route.via {
+                Via::Nothing => {}
+                Via::One(hop) => self.look_at_hop(hop),
+                Via::Many(hops) => hops.iter().for_each(|hop| self.look_at_hop(hop)),
+            },
+            RouteNotice::NetconfChanged { scope, .. } => match scope {
+                NetconfScope::Link(index) => self.look_at(*index),
+                NetconfScope::All | NetconfScope::Default => self.host_work = HostWork::Look,
+            },
+            RouteNotice::AddressChanged(..) | RouteNotice::NeighbourChanged(..) => {}
+            RouteNotice::Overrun => self.host_work = HostWork::Look,
+        }
+    }
+
+    fn look_at_hop(&mut self, hop: &NextHop) {
+        if let Some(index) = hop.link {
+            self.look_at(index);
+        }
+    }
+
+    fn look_at(&mut self, index: LinkIndex) {
+        let ours = match self.routes.link(LinkRef::Index(index)) {
+            Ok(Some(link)) => self
+                .prefixes
+                .iter()
+                .any(|prefix| link.name.starts_with(&**prefix)),
+            // Its going is another notice.
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        if ours {
+            self.host_work = HostWork::Look;
+        }
+    }
+
+    /// Brings the kernel in line.
+    ///
+    /// # Errors
+    /// The packet filter cannot be read or written. Call [`Converge::forget`] and try again later.
+    pub fn converge(&mut self, filter: &mut Filter) -> anyhow::Result<Converged> {
+        self.converge_filter(filter)?;
+        self.filter_changed = false;
+        self.converge_host(filter)
+    }
+
+    fn converge_filter(&mut self, filter: &mut Filter) -> anyhow::Result<()> {
+        let dirty = filter.take_dirty();
+        if let Some(table) = &mut self.table {
+            if dirty.is_empty() {
+                return Ok(());
+            }
+            let batch = nftables::delta(filter, &dirty, self.nft_options).plan(table);
+            if batch.is_empty() {
+                return Ok(());
+            }
+            self.probes.metrics.nft_calls.inc();
+            match self.nft.apply(&batch, Guard::Any) {
+                Ok(applied) => {
+                    if table.apply(&batch, &applied.handles).is_err() {
+                        self.table = None;
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::info!(%error, "our table is not as remembered; reading it");
+                    self.table = None;
+                }
+            }
+        }
+        self.resync_filter(filter)
+    }
+
+    fn resync_filter(&mut self, filter: &Filter) -> anyhow::Result<()> {
+        let desired = nftables::ruleset(filter, self.nft_options);
+        for attempt in 1.. {
+            let (mut observed, generation) = self
+                .nft
+                .observe(&TableId::ours())
+                .context("failed to read our nf_tables table")?;
+            let batch = diff(&desired, &observed);
+            if batch.is_empty() {
+                self.table = Some(observed);
+                return Ok(());
+            }
+            tracing::debug!(changes = batch.ops.len(), "writing our nf_tables table");
+            self.probes.metrics.nft_calls.inc();
+            match self.nft.apply(&batch, Guard::Unchanged(generation)) {
+                Ok(applied) => {
+                    self.table = observed
+                        .apply(&batch, &applied.handles)
+                        .is_ok()
+                        .then_some(observed);
+                    return Ok(());
+                }
+                Err(error) if error.is_stale() && attempt < READS => {}
+                Err(error) => return Err(error).context("failed to write our nf_tables table"),
+            }
+        }
+        Ok(())
+    }
+
+    fn converge_host(&mut self, filter: &Filter) -> anyhow::Result<Converged> {
+        if self.host_work == HostWork::Nothing {
+            return Ok(Converged::Done);
+        }
+        let desired = host::desired(
+            filter.endpoints().values().map(|e| &**e),
+            &self.host_options,
+        );
+        let seen = kernel_host::observe(&mut self.routes, &desired)
+            .context("failed to look at this host's links and routes")?;
+        for sysctl in desired.sysctls.keys() {
+            if let Some(Some(value)) = seen.sysctls.get(sysctl) {
+                self.ledger
+                    .note(&sysctl.to_string(), value)
+                    .context("failed to write the ledger")?;
+            }
+        }
+        let steps = host::plan(&desired, &seen);
+        let failed = kernel_host::apply(&mut self.routes, &steps)
+            .context("failed to change this host's routes")?;
+        self.complete = seen.interfaces.into_keys().collect();
+        let Some(first) = failed.first() else {
+            self.host_work = HostWork::Nothing;
+            return Ok(Converged::Done);
+        };
+        for failure in &failed {
+            if let HostOp::AddRoute(interface, _) = &failure.op {
+                self.complete.remove(interface);
+            }
+        }
+        let count = failed.len();
+        Ok(Converged::Pending(format!(
+            "{:?}: {} ({count} steps failed)",
+            first.op, first.error
+        )))
+    }
+}
