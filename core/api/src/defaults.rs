@@ -171,7 +171,6 @@ fn pool(map: &mut Map<String, Value>) {
         }
     }
     default(spec, "nodeSelector", || json!("all()"));
-    // A pool that namespaces are chosen for cannot serve tunnels as well.
     default(spec, "allowedUses", || json!(["Workload", "Tunnel"]));
     default(spec, "vxlanMode", || json!("Never"));
     default(spec, "ipipMode", || json!("Never"));

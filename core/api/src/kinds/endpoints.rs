@@ -155,6 +155,7 @@ pub(crate) fn workload(
         fields
             .reader()
             .report(problem.found(format!("{:?}", id.name)));
+        fields.accept_all();
         return None;
     }
     let (endpoint, orchestrator) = spec(fields, |fields| {

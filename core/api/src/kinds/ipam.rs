@@ -34,18 +34,22 @@ pub(crate) fn block(fields: &mut Fields<'_>, form: Form) -> Option<Block> {
     };
     // Of older releases, and without effect.
     fields.ignore(&["hostAffinity", "strictAffinity"]);
-    let cidr = fields.required("cidr", cidr)?;
-    let size = addresses_of(cidr, fields)?;
+    let cidr = fields.required("cidr", cidr);
+    let sized = cidr.and_then(|cidr| Some((cidr, addresses_of(cidr, fields)?)));
+    let Some((cidr, size)) = sized else {
+        fields.accept_all();
+        return None;
+    };
     let affinity = fields.nonempty("affinity", owner);
     let affinity_claim_time = fields.nonempty(claim_time, |item| item.text().map(Into::into));
     let attributes = fields.list("attributes", |item| item.object(attribute));
-    let allocations = fields.required("allocations", |item| allocations(item, attributes.len()))?;
+    let allocations = fields.required("allocations", |item| allocations(item, attributes.len()));
     let unallocated = fields.list("unallocated", ordinal);
     let block = Block {
         cidr,
         affinity,
         affinity_claim_time,
-        allocations,
+        allocations: allocations.unwrap_or_default(),
         unallocated,
         attributes,
         sequence: fields.read("sequenceNumber", unsigned).unwrap_or(0),

@@ -285,31 +285,33 @@ fn check_value(at: Item<'_>, value: &str) {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Operator {
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
 fn expression(fields: &mut Fields<'_>) -> Option<String> {
     let key = fields.required("key", |item| {
         let key = item.text()?;
         check_label(item, key);
         Some(key.to_owned())
-    })?;
+    });
     let values = fields.list("values", |item| {
         let value = item.text()?;
         check_value(item, value);
         Some(value.to_owned())
     });
-    #[derive(Clone, Copy, PartialEq)]
-    enum Operator {
-        In,
-        NotIn,
-        Exists,
-        DoesNotExist,
-    }
     let words = [
         ("In", Operator::In),
         ("NotIn", Operator::NotIn),
         ("Exists", Operator::Exists),
         ("DoesNotExist", Operator::DoesNotExist),
     ];
-    let operator = fields.required("operator", |item| item.word(&words))?;
+    let operator = fields.required("operator", |item| item.word(&words));
+    let (key, operator) = key.zip(operator)?;
     let takes_values = matches!(operator, Operator::In | Operator::NotIn);
     if takes_values == values.is_empty() {
         let message = if takes_values {

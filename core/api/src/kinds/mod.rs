@@ -102,6 +102,12 @@ pub(crate) fn read(kind: Kind, id: &Identity<'_>, item: Item<'_>) -> Option<Reso
         fields.ignore(&["apiVersion", "kind"]);
         let metadata = fields.read("metadata", metadata).unwrap_or_default();
         check_name(kind, id, fields);
+        if kind.is_namespaced() && id.namespace.is_none() {
+            let problem = crate::problem::Problem::at("metadata.namespace", "is required");
+            fields.reader().report(problem);
+            fields.accept_all();
+            return None;
+        }
         body(kind, id, &metadata, fields)
     })?
 }

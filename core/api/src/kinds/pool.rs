@@ -25,7 +25,10 @@ const ENCAP: [(&str, EncapMode); 4] = [
 pub(crate) fn pool(fields: &mut Fields<'_>) -> Option<Resource> {
     let terminating = fields.read("status", |item| item.object(is_terminating));
     let pool = spec(fields, |fields| {
-        let cidr = fields.required("cidr", masked_cidr)?;
+        let Some(cidr) = fields.required("cidr", masked_cidr) else {
+            fields.accept_all();
+            return None;
+        };
         let pool = pool_spec(cidr, fields);
         if fields.reader().is_admission() {
             check_encapsulation(&pool, fields);
