@@ -77,9 +77,18 @@ fn applet(args: Vec<OsString>) -> Applet {
 }
 
 /// Starts a component.
-fn component(name: &str, _args: &[OsString]) -> ExitCode {
-    eprintln!("calico: component {name:?} is not part of this build");
-    ExitCode::FAILURE
+fn component(name: &str, args: &[OsString]) -> ExitCode {
+    match name {
+        "node" => {
+            let args: Vec<String> =
+                args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            node::run(&args)
+        }
+        _ => {
+            eprintln!("calico: component {name:?} is not part of this build; there is: node");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn usage(wanted: Option<&str>) -> ExitCode {
