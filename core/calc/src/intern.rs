@@ -80,6 +80,9 @@ impl Interner {
             entry.remove();
         }
         self.free.push(name.0);
+        if self.by_text.is_empty() {
+            *self = Self::default();
+        }
     }
 
     pub(crate) fn text(&self, name: Str) -> &str {

@@ -26,10 +26,12 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn remove(&mut self, index: u32) -> T {
+        let value = self.slots[index as usize].take();
         self.free.push(index);
-        self.slots[index as usize]
-            .take()
-            .expect("callers remove what they inserted, once")
+        if self.len() == 0 {
+            *self = Self::default();
+        }
+        value.expect("callers remove what they inserted, once")
     }
 
     pub(crate) fn len(&self) -> usize {
