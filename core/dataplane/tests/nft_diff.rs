@@ -33,10 +33,14 @@ enum Word {
     Lookup(u8),
 }
 
+/// Number, whether it is a map, and elements with the chain each may lead to.
+type SetSketch = (u8, bool, Vec<(u8, u8)>);
+
 #[derive(Clone, Debug)]
 struct Sketch {
+    /// Number, kind of hook, rules.
     chains: Vec<(u8, u8, Vec<Word>)>,
-    sets: Vec<(u8, bool, Vec<(u8, u8)>)>,
+    sets: Vec<SetSketch>,
 }
 
 fn sketch() -> impl Strategy<Value = Sketch> {
@@ -332,7 +336,7 @@ fn one_change_of_a_rule_is_one_message() {
         [Op::ReplaceRule { .. }]
     ));
     assert!(matches!(
-        changed(|to| drop(to.remove(20))).as_slice(),
+        changed(|to| to.retain(|mark| *mark != 20)).as_slice(),
         [Op::DeleteRule { .. }]
     ));
     assert!(matches!(changed(|to| to.swap(20, 30)).as_slice(), [_, _]));

@@ -5,24 +5,13 @@ pub(crate) mod rulesets;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use linux::netns::{NetNs, in_netns};
+
 /// Runs a test on a thread in a network namespace of its own, which goes with the thread. Without the privilege it says so.
-pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
-    let run = move || {
-        #[expect(unsafe_code, reason = "unshare has no safe form")]
-        // SAFETY: a network namespace is a property of the thread; no memory or descriptor is shared through it.
-        let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-        if unshared != 0 {
-            let error = std::io::Error::last_os_error();
-            eprintln!("SKIPPED: a network namespace needs root: {error}");
-            return;
-        }
-        test();
-    };
-    let thread = std::thread::Builder::new()
-        .spawn(run)
-        .expect("a thread can be started");
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
+pub(crate) fn in_namespace(test: impl FnOnce() + Send) {
+    match NetNs::unnamed() {
+        Ok(namespace) => in_netns(namespace, test).expect("the namespace can be entered"),
+        Err(error) => eprintln!("SKIPPED: a network namespace needs root: {error}"),
     }
 }
 
