@@ -2,12 +2,15 @@
 
 mod nft;
 
+use std::net::Ipv4Addr;
+
 use dataplane::nft::{
     Base, Batch, Chain, ChainName, CtState, Delta, Element, Field, Hook, Key, KeyType,
     ObservedTable, Op, Part, Policy, Prefix, Presence, Rule, Ruleset, Set, SetType, TableId,
     Verdict, diff, priority, proto,
 };
-use linux::nft::{ApplyError, Guard, Monitor, Nftables, Notice, Object};
+use linux::nft::{ApplyError, Guard, Monitor, Nftables, Notice, Object, ObserveError};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::nft::rulesets::{self, Random};
 use crate::nft::{in_namespace, nft};
@@ -357,21 +360,17 @@ fn the_monitor_tells_who_changed_what() {
     in_namespace(|| {
         let mut kernel = Nftables::open().expect("nf_tables opens");
         let mut monitor = Monitor::open().expect("the monitor subscribes");
-        let desired = small();
-        let batch = diff(&desired, &observe(&mut kernel));
-        kernel.apply(&batch, Guard::Any).expect("applies");
-        let after = kernel.generation().expect("the generation can be read");
+        let batch = diff(&small(), &observe(&mut kernel));
+        let applied = kernel.apply(&batch, Guard::Any).expect("applies");
+        assert_eq!(
+            applied.generation,
+            Some(kernel.generation().expect("the generation can be read"))
+        );
         let notices = monitor.drain().expect("notices can be read");
-        let Some(Notice::Committed { generation, author }) = notices.last() else {
+        let Some(Notice::Committed { generation, .. }) = notices.last() else {
             panic!("no commit in {notices:?}")
         };
-        assert_eq!(*generation, after.number());
-        // The kernel names the thread.
-        let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
-        assert!(
-            author.pid == std::process::id() || author.pid == thread,
-            "{author:?}"
-        );
+        assert_eq!(Some(*generation), applied.generation);
         assert!(notices.contains(&Notice::Changed(TableId::ours(), Object::Table)));
 
         nft(
@@ -394,5 +393,62 @@ fn the_monitor_tells_who_changed_what() {
             Object::Chain("cali-pi".into())
         )));
         assert!(monitor.drain().expect("notices can be read").is_empty());
+    });
+}
+
+#[test]
+fn without_privilege_it_says_so() {
+    in_namespace(|| {
+        let mut kernel = Nftables::open().expect("nf_tables opens");
+        let batch = diff(&small(), &observe(&mut kernel));
+        // The kernel asks what the sending thread may do, not who opened the socket.
+        let none = CapabilitySets {
+            effective: CapabilitySet::empty(),
+            permitted: CapabilitySet::empty(),
+            inheritable: CapabilitySet::empty(),
+        };
+        set_capabilities(None, none).expect("privileges can be given up");
+        let error = kernel
+            .apply(&batch, Guard::Any)
+            .expect_err("without privilege");
+        assert!(matches!(error, ApplyError::Denied), "{error:?}");
+        let error = Nftables::open().expect_err("without privilege");
+        assert!(matches!(error, ObserveError::Denied), "{error:?}");
+    });
+}
+
+#[test]
+fn lost_notices_are_told() {
+    in_namespace(|| {
+        let mut kernel = Nftables::open().expect("nf_tables opens");
+        let mut monitor = Monitor::with_buffer(4096).expect("the monitor subscribes");
+        let batch = diff(&rulesets::ruleset(&mut Random(7)), &observe(&mut kernel));
+        kernel.apply(&batch, Guard::Any).expect("applies");
+        let notices = monitor.drain().expect("notices can be read");
+        assert!(notices.contains(&Notice::Overrun), "{notices:?}");
+    });
+}
+
+#[test]
+fn a_batch_of_many_megabytes_is_one_transaction() {
+    in_namespace(|| {
+        let mut kernel = Nftables::open().expect("nf_tables opens");
+        let mut desired = Ruleset::new(TableId::ours());
+        let ty = SetType::set([KeyType::Ipv4Addr]);
+        let member =
+            |n: u32| Element::new(Part::addr(Ipv4Addr::from_bits(0x0a00_0000 + 2 * n).into()));
+        desired.put_set(Set::new("hash", ty.clone()).with((0..60_000).map(member)));
+        desired.put_set(Set::new("tree", ty.interval()).with((0..30_000).map(member)));
+        let rules = (0..2000).map(|n| {
+            Rule::new()
+                .in_set([Field::Ip4Saddr], "hash")
+                .mark(n, 0xffff)
+                .accept()
+        });
+        desired.put_chain(Chain {
+            rules: rules.collect(),
+            ..Chain::new("long")
+        });
+        converge(&mut kernel, &desired, 0);
     });
 }

@@ -9,14 +9,19 @@
 mod batch;
 mod bytes;
 mod chain;
+mod conditions;
+mod deeds;
 mod delta;
 mod edits;
 mod expr;
+mod field;
+mod flags;
 mod observed;
 mod plan;
 mod print;
 mod rule;
 mod set;
+mod words;
 
 pub use batch::{Batch, Op, Position};
 pub use bytes::{Bytes, IfPattern, Prefix};
@@ -25,10 +30,11 @@ pub use chain::{
 };
 pub use delta::Delta;
 pub use expr::{
-    Anonymous, CmpOp, CtDirection, CtState, CtStatus, Expr, FibKey, FibResult, Field, Log,
-    LogLevel, LogTarget, MarkPlace, MarkSource, Membership, Nat, NatFlags, NatKind, NfProto,
-    PortRange, Rate, RateUnit, RejectWith, Scope, SetRef, Verdict,
+    Anonymous, CmpOp, Expr, Log, LogLevel, LogTarget, MarkPlace, MarkSource, Membership, Nat,
+    NatKind, PortRange, Rate, RateUnit, RejectWith, Scope, SetRef, Verdict,
 };
+pub use field::{CtDirection, FibKey, FibResult, Field, NfProto};
+pub use flags::{CtState, CtStatus, NatFlags};
 pub use observed::{
     Handles, ObservedBase, ObservedChain, ObservedRule, ObservedSet, ObservedTable, Presence,
     Unknown,

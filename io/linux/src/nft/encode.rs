@@ -1,8 +1,8 @@
 //! Values to messages: one [`Op`] is one message, but for anonymous sets and lists of elements beyond 64 KiB.
 
 use dataplane::nft::{
-    Base, Batch, ChainKind, ChainName, Comment, Handles, Hook, Op, Policy, Position, Rule,
-    TableFamily, TableId,
+    Base, Batch, ChainKind, ChainName, Comment, Hook, Op, Policy, Position, Rule, TableFamily,
+    TableId,
 };
 
 use super::elements;
@@ -44,11 +44,8 @@ impl Transaction {
     /// All messages of a batch; with a generation, the kernel refuses it if anything changed since then.
     pub(super) fn encode(batch: &Batch, generation: Option<u32>) -> Self {
         let mut transaction = Self::default();
-        transaction.bracket(
-            "begin the nf_tables transaction",
-            NFNL_MSG_BATCH_BEGIN,
-            generation,
-        );
+        let begin = Verb::new("begin the nf_tables transaction", NFNL_MSG_BATCH_BEGIN, 0);
+        transaction.bracket(begin, generation);
         let adds_rule = |op: &&Op| matches!(op, Op::AddRule { .. } | Op::ReplaceRule { .. });
         let rules = batch.ops.iter().filter(adds_rule).count();
         let echo = if rules <= MAX_ECHOED_RULES {
@@ -62,17 +59,23 @@ impl Transaction {
                 .ops
                 .resize(transaction.messages.len(), Some(index));
         }
-        transaction.bracket("end the nf_tables transaction", NFNL_MSG_BATCH_END, None);
+        let end = Verb::new("end the nf_tables transaction", NFNL_MSG_BATCH_END, 0);
+        transaction.bracket(end, None);
         transaction
     }
 
-    fn bracket(&mut self, doing: &'static str, kind: u16, generation: Option<u32>) {
+    fn bracket(&mut self, verb: Verb, generation: Option<u32>) {
         let header = [NFPROTO_UNSPEC, 0, 0, NFNL_SUBSYS_NFTABLES as u8];
+        let Verb {
+            doing,
+            message: kind,
+            flags,
+        } = verb;
         self.messages.message(
             Request {
                 doing,
                 kind,
-                flags: 0,
+                flags,
                 header: &header,
             },
             |m| {
@@ -91,6 +94,12 @@ impl Transaction {
             message,
             flags,
         } = verb;
+        // The kernel echoes the generation that the transaction makes if its first message inside the brackets asks for it.
+        let flags = if self.messages.len() == 1 {
+            flags | libc::NLM_F_ECHO as u16
+        } else {
+            flags
+        };
         let request = Request {
             doing,
             kind: kind(message),
@@ -371,16 +380,4 @@ pub(super) fn read_comment(data: &[u8]) -> Option<Comment> {
     whole
         .then(|| std::str::from_utf8(text).ok().map(Comment::verbatim))
         .flatten()
-}
-
-/// Where the handles that the kernel echoes are collected.
-pub(super) fn note_handle(
-    handles: &mut Handles,
-    transaction_ops: &[Option<usize>],
-    message: usize,
-    handle: u64,
-) {
-    if let Some(Some(op)) = transaction_ops.get(message) {
-        handles.insert(*op, handle);
-    }
 }

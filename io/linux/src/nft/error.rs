@@ -1,6 +1,6 @@
 //! What can go wrong with nf_tables, in terms of the table rather than of messages.
 
-use dataplane::nft::{Op, Rule};
+use dataplane::nft::{Op, Rule, TableId};
 
 use crate::netlink::{Errno, ExtendedAck, Failure, NetlinkError};
 
@@ -98,6 +98,24 @@ impl ApplyError {
                 matches!(*errno, Errno::NOENT | Errno::EXIST | Errno::BUSY)
             }
             Self::Unsupported | Self::Denied => false,
+        }
+    }
+
+    pub(super) fn exchange(table: &TableId, source: NetlinkError) -> Self {
+        if let (NetlinkError::Socket { .. }, Some(errno @ Errno::MSGSIZE)) =
+            (&source, source.errno())
+        {
+            return Self::Refused {
+                what: format!("take a batch of this size for table {table}"),
+                op: None,
+                errno,
+                explanation: None,
+                advice: advice(errno),
+            };
+        }
+        Self::Netlink {
+            table: table.to_string(),
+            source,
         }
     }
 

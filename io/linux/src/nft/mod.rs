@@ -11,6 +11,7 @@ mod error;
 mod expressions;
 mod monitor;
 mod observe;
+mod parts;
 mod uapi;
 
 use dataplane::nft::{Batch, Handles, ObservedTable, TableId};
@@ -51,6 +52,8 @@ pub enum Guard {
 pub struct Applied {
     /// The kernel's numbers of the rules it added, as far as they were asked for: not of very large batches.
     pub handles: Handles,
+    /// The count of changes that it made; the [`Monitor`] tells the same one. `None` on kernels that do not say.
+    pub generation: Option<Generation>,
     /// Messages sent.
     pub messages: usize,
 }
@@ -127,24 +130,25 @@ impl Nftables {
         let outcome = self
             .socket
             .transact_with(&mut transaction.messages, |index, message| {
-                let handle = message
-                    .split(4)
-                    .and_then(|(_, rule)| rule.get(uapi::NFTA_RULE_HANDLE)?.be64());
-                if let (Some(handle), true) =
-                    (handle, message.kind == encode::kind(uapi::NFT_MSG_NEWRULE))
-                {
-                    encode::note_handle(&mut applied.handles, ops, index, handle);
+                let Some((_, attributes)) = message.split(4) else {
+                    return;
+                };
+                if message.kind == encode::kind(uapi::NFT_MSG_NEWGEN) {
+                    let number = attributes
+                        .get(uapi::NFTA_GEN_ID)
+                        .and_then(|number| number.be32());
+                    applied.generation = number.map(Generation);
+                }
+                if message.kind == encode::kind(uapi::NFT_MSG_NEWRULE) {
+                    let handle = attributes
+                        .get(uapi::NFTA_RULE_HANDLE)
+                        .and_then(|handle| handle.be64());
+                    applied
+                        .handles
+                        .extend(ops.get(index).copied().flatten().zip(handle));
                 }
             });
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(source) => {
-                return Err(ApplyError::Netlink {
-                    table: batch.table.to_string(),
-                    source,
-                });
-            }
-        };
+        let outcome = outcome.map_err(|source| ApplyError::exchange(&batch.table, source))?;
         match outcome.failures.into_iter().next() {
             None => Ok(applied),
             Some(failure) => {
@@ -155,3 +159,6 @@ impl Nftables {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

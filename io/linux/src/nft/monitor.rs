@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use dataplane::nft::{ChainName, SetName, TableFamily, TableId};
 
+use super::Generation;
 use super::encode::{family, kind};
 use super::observe::FAMILIES;
 use super::uapi::*;
@@ -15,9 +16,10 @@ const RECEIVE_BUFFER: usize = 16 << 20;
 /// Who made a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Author {
-    /// The process.
-    pub pid: u32,
-    /// Its name, as `ps` shows it.
+    /// The thread, as numbered outside of any PID namespace. One's own changes are told by their generation, see
+    /// [`super::Applied`].
+    pub thread: u32,
+    /// Its name, as `ps` shows it; at most 15 characters.
     pub name: String,
 }
 
@@ -42,7 +44,7 @@ pub enum Notice {
     /// A transaction is complete; it made the changes told since the last one.
     Committed {
         /// The count of changes after it.
-        generation: u32,
+        generation: Generation,
         /// Who made it.
         author: Author,
     },
@@ -59,8 +61,13 @@ pub struct Monitor {
 impl Monitor {
     /// Subscribes in the calling thread's network namespace.
     pub fn open() -> Result<Self, NetlinkError> {
+        Self::with_buffer(RECEIVE_BUFFER)
+    }
+
+    /// The same with room for this many bytes of notices.
+    pub fn with_buffer(bytes: usize) -> Result<Self, NetlinkError> {
         let options = SocketOptions {
-            receive_buffer: Some(RECEIVE_BUFFER),
+            receive_buffer: Some(bytes),
             ..SocketOptions::default()
         };
         let mut socket = NetlinkSocket::open_with(Protocol::Netfilter, options)?;
@@ -91,16 +98,16 @@ impl AsFd for Monitor {
     }
 }
 
-fn read(message: &Message<'_>) -> Option<Notice> {
+pub(super) fn read(message: &Message<'_>) -> Option<Notice> {
     let (header, attributes) = message.split(4)?;
     let what = message.kind.checked_sub(kind(0))?;
     if what == NFT_MSG_NEWGEN {
         let author = Author {
-            pid: attributes.get(NFTA_GEN_PROC_PID)?.be32()?,
+            thread: attributes.get(NFTA_GEN_PROC_PID)?.be32()?,
             name: attributes.get(NFTA_GEN_PROC_NAME)?.text()?.to_owned(),
         };
         return Some(Notice::Committed {
-            generation: attributes.get(NFTA_GEN_ID)?.be32()?,
+            generation: Generation(attributes.get(NFTA_GEN_ID)?.be32()?),
             author,
         });
     }

@@ -170,25 +170,7 @@ impl Reader<'_> {
     }
 
     fn chains(&mut self, observed: &mut ObservedTable) -> Result<(), NetlinkError> {
-        let chains = self.dump(
-            ("list the chains", NFT_MSG_GETCHAIN),
-            |_| {},
-            |attributes| {
-                let name = ChainName::from(attributes.get(NFTA_CHAIN_NAME)?.text()?);
-                let base = match attributes.get(NFTA_CHAIN_HOOK) {
-                    None => ObservedBase::Regular,
-                    Some(hook) => base(attributes, hook.nested())
-                        .map_or(ObservedBase::Foreign, ObservedBase::Base),
-                };
-                Some((
-                    name,
-                    ObservedChain {
-                        base,
-                        rules: Vec::new(),
-                    },
-                ))
-            },
-        )?;
+        let chains = self.dump(("list the chains", NFT_MSG_GETCHAIN), |_| {}, read_chain)?;
         observed.chains.extend(chains);
         Ok(())
     }
@@ -235,6 +217,23 @@ impl Reader<'_> {
         )?;
         Ok(objects.len() + flowtables.len())
     }
+}
+
+pub(super) fn read_chain(attributes: Attributes<'_>) -> Option<(ChainName, ObservedChain)> {
+    let name = ChainName::from(attributes.get(NFTA_CHAIN_NAME)?.text()?);
+    let base = match attributes.get(NFTA_CHAIN_HOOK) {
+        None => ObservedBase::Regular,
+        Some(hook) => {
+            base(attributes, hook.nested()).map_or(ObservedBase::Foreign, ObservedBase::Base)
+        }
+    };
+    Some((
+        name,
+        ObservedChain {
+            base,
+            rules: Vec::new(),
+        },
+    ))
 }
 
 fn base(attributes: Attributes<'_>, hook: Attributes<'_>) -> Option<Base> {
