@@ -17,7 +17,7 @@ use linux::host as kernel_host;
 use linux::monitor::{
     Drained, Monitor as RouteMonitor, NetconfScope, Notice as RouteNotice, Topic,
 };
-use linux::nft::{Guard, Monitor as NftMonitor, Nftables, Notice as NftNotice};
+use linux::nft::{Generation, Guard, Monitor as NftMonitor, Nftables, Notice as NftNotice};
 use linux::route::{LinkIndex, LinkRef, NextHop, RouteSocket, Via};
 use model::WorkloadEndpointId;
 
@@ -63,6 +63,8 @@ pub struct Converge {
     complete: BTreeSet<Box<str>>,
     probes: Arc<Probes>,
     own_pid: u32,
+    /// Transactions of ours whose notices have not come yet.
+    own_commits: BTreeSet<Generation>,
     ledger: Ledger,
 }
 
@@ -92,6 +94,7 @@ impl Converge {
             complete: BTreeSet::new(),
             probes,
             own_pid: std::process::id(),
+            own_commits: BTreeSet::new(),
             ledger,
         })
     }
@@ -110,9 +113,11 @@ impl Converge {
             return Ok(());
         }
         let batch = diff(&nftables::ruleset(empty, self.nft_options), &observed);
-        self.nft
+        let applied = self
+            .nft
             .apply(&batch, Guard::Unchanged(generation))
             .context("failed to write the table that drops unknown workload interfaces")?;
+        self.own_commits.extend(applied.generation);
         tracing::info!("first boot: workload interfaces are closed until policy is known");
         Ok(())
     }
@@ -188,8 +193,10 @@ impl Converge {
                         ours_touched.push(object);
                     }
                 }
-                NftNotice::Committed { author, .. } => {
-                    if author.pid != self.own_pid && !ours_touched.is_empty() {
+                NftNotice::Committed { generation, author } => {
+                    // The number is the thread's, and that of another PID namespace in a container; the generation is certain.
+                    let own = self.own_commits.remove(&generation) || author.pid == self.own_pid;
+                    if !own && !ours_touched.is_empty() {
                         tracing::warn!(
                             process = %author.name, pid = author.pid, what = ?ours_touched,
                             "another hand changed our nf_tables table; repairing it"
@@ -199,7 +206,10 @@ impl Converge {
                     }
                     ours_touched.clear();
                 }
-                NftNotice::Overrun => self.table = None,
+                NftNotice::Overrun => {
+                    self.own_commits.clear();
+                    self.table = None;
+                }
             }
         }
     }
@@ -280,6 +290,7 @@ impl Converge {
             self.probes.metrics.nft_calls.inc();
             match self.nft.apply(&batch, Guard::Any) {
                 Ok(applied) => {
+                    self.own_commits.extend(applied.generation);
                     if table.apply(&batch, &applied.handles).is_err() {
                         self.table = None;
                     }
@@ -310,6 +321,7 @@ impl Converge {
             self.probes.metrics.nft_calls.inc();
             match self.nft.apply(&batch, Guard::Unchanged(generation)) {
                 Ok(applied) => {
+                    self.own_commits.extend(applied.generation);
                     self.table = observed
                         .apply(&batch, &applied.handles)
                         .is_ok()

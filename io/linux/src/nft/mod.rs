@@ -28,7 +28,7 @@ const SEND_BUFFER: usize = 256 << 20;
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// The kernel's count of changes to nf_tables in a network namespace; it tells whether another hand was there meanwhile.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Generation(u32);
 
 impl Generation {

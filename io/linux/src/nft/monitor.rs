@@ -18,7 +18,7 @@ const RECEIVE_BUFFER: usize = 16 << 20;
 pub struct Author {
     /// The thread, as numbered outside of any PID namespace. One's own changes are told by their generation, see
     /// [`super::Applied`].
-    pub thread: u32,
+    pub pid: u32,
     /// Its name, as `ps` shows it; at most 15 characters.
     pub name: String,
 }
@@ -103,7 +103,7 @@ pub(super) fn read(message: &Message<'_>) -> Option<Notice> {
     let what = message.kind.checked_sub(kind(0))?;
     if what == NFT_MSG_NEWGEN {
         let author = Author {
-            thread: attributes.get(NFTA_GEN_PROC_PID)?.be32()?,
+            pid: attributes.get(NFTA_GEN_PROC_PID)?.be32()?,
             name: attributes.get(NFTA_GEN_PROC_NAME)?.text()?.to_owned(),
         };
         return Some(Notice::Committed {
