@@ -204,6 +204,8 @@ pub fn merge(existing: &Object, key: &Key, resource: &Resource) -> Result<Object
         if slot.is_empty() {
             spec.remove("bgp");
         }
+        let addresses = wanted_spec.and_then(|spec| spec.get("addresses"));
+        merge_addresses(spec, addresses.and_then(Value::as_array));
     }
     Ok(merged)
 }
@@ -214,6 +216,30 @@ fn merge_fields(into: &mut Map<String, Value>, from: Option<&Map<String, Value>>
             Some(value) => into.insert((*field).to_owned(), value.clone()),
             None => into.remove(*field),
         };
+    }
+}
+
+/// Entries whose address is still wanted stay as they are, with the type that others gave them; the missing ones are added.
+fn merge_addresses(spec: &mut Map<String, Value>, wanted: Option<&Vec<Value>>) {
+    let addr = |entry: &Value| {
+        entry
+            .get("address")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let wanted = wanted.map_or(&[][..], Vec::as_slice);
+    let existing = spec.get("addresses").and_then(Value::as_array);
+    let mut entries: Vec<Value> = existing.into_iter().flatten().cloned().collect();
+    entries.retain(|entry| wanted.iter().any(|one| addr(one) == addr(entry)));
+    for one in wanted {
+        if !entries.iter().any(|entry| addr(entry) == addr(one)) {
+            entries.push(one.clone());
+        }
+    }
+    if entries.is_empty() {
+        spec.remove("addresses");
+    } else {
+        spec.insert("addresses".to_owned(), Value::Array(entries));
     }
 }
 

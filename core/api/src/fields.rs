@@ -7,7 +7,7 @@ use model::{Cidr, EndpointPort, Labels, PortMatch, PortRange, Protocol};
 use serde_json::Value;
 
 use crate::names;
-use crate::reader::{Fields, Item};
+use crate::reader::{Fields, Item, Path};
 
 /// The longest selector that admission takes, in bytes.
 const MAX_SELECTOR: usize = 1024;
@@ -202,17 +202,19 @@ pub(crate) fn distinct(item: &Item<'_>) {
     if !item.reader.is_admission() {
         return;
     }
+    let items = item.value.as_array().map_or(&[][..], Vec::as_slice);
     let mut seen = std::collections::BTreeSet::new();
-    item.list(|one| {
-        if one
-            .value
-            .as_str()
-            .is_some_and(|text| !seen.insert(text.to_owned()))
-        {
+    for (index, value) in items.iter().enumerate() {
+        let path = Path::Index(item.path, index);
+        let one = Item {
+            path: &path,
+            value,
+            ..*item
+        };
+        if value.as_str().is_some_and(|text| !seen.insert(text)) {
             one.wrong("occurs more than once");
         }
-        Some(())
-    });
+    }
 }
 
 /// Labels of an object or of what inherits them.

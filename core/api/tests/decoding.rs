@@ -21,17 +21,17 @@ const GNP: &str = "/calico/resources/v3/projectcalico.org/globalnetworkpolicies/
 const KNP: &str = "/calico/resources/v3/projectcalico.org/kubernetesnetworkpolicies/prod/p";
 
 fn policy(key: &str, spec: Value) -> Arc<Policy> {
-    match resource(key, &json!({ "spec": spec })) {
-        Resource::Policy(policy) => policy,
-        other => panic!("{other:?} is no policy"),
-    }
+    let Resource::Policy(policy) = resource(key, &json!({ "spec": spec })) else {
+        panic!("{key} is no policy");
+    };
+    policy
 }
 
 fn profile(key: &str, value: &Value) -> Arc<Profile> {
-    match resource(key, value) {
-        Resource::Profile(profile) => profile,
-        other => panic!("{other:?} is no profile"),
-    }
+    let Resource::Profile(profile) = resource(key, value) else {
+        panic!("{key} is no profile");
+    };
+    profile
 }
 
 #[test]
@@ -277,23 +277,31 @@ fn merging_keeps_what_others_wrote() {
     let old = json!({
         "apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": "n", "labels": {"rack": "1"}, "uid": "u"},
         "spec": {"bgp": {"asNumber": 64512, "ipv4Address": "192.0.2.1/24"}, "wireguard": {"interfaceIPv4Address": "10.0.0.1"},
-                 "vxlanTunnelMACAddr": "66:00:00:00:00:01"}
+                 "vxlanTunnelMACAddr": "66:00:00:00:00:01",
+                 "addresses": [{"address": "192.0.2.1", "type": "CalicoNodeIP"}, {"address": "10.9.9.9", "type": "InternalIP"}]}
     });
     let old = admit(old, &AdmitOptions::default()).unwrap();
     let node = Node {
         ipv4: Some("192.0.2.2".parse().unwrap()),
         ipv4_subnet: Some("192.0.2.0/24".parse().unwrap()),
         as_number: Some(64512),
+        addresses: vec!["192.0.2.2".parse().unwrap(), "10.9.9.9".parse().unwrap()],
         labels: [("zone".into(), "a".into())].into(),
         ..Node::default()
     };
-    let merged = merge(&old, &Key::Node("n".into()), &Resource::Node(node)).unwrap();
+    let (key, node) = (Key::Node("n".into()), Resource::Node(node));
+    let merged = merge(&old, &key, &node).unwrap();
+    assert_eq!(
+        merge(&merged, &key, &node).as_ref(),
+        Ok(&merged),
+        "nothing is left to write"
+    );
     assert_eq!(
         merged.into_value(),
         json!({
             "apiVersion": "projectcalico.org/v3", "kind": "Node",
             "metadata": {"name": "n", "labels": {"rack": "1", "zone": "a"}, "uid": "u"},
-            "spec": {"bgp": {"asNumber": 64512, "ipv4Address": "192.0.2.2/24"}, "wireguard": {"interfaceIPv4Address": "10.0.0.1"}}
+            "spec": {"addresses": [{"address": "10.9.9.9", "type": "InternalIP"}, {"address": "192.0.2.2", "type": "CalicoNodeIP"}], "bgp": {"asNumber": 64512, "ipv4Address": "192.0.2.2/24"}, "wireguard": {"interfaceIPv4Address": "10.0.0.1"}}
         })
     );
 }

@@ -1,7 +1,5 @@
 //! What holds for every object, whole or mutated.
 
-#![expect(clippy::unwrap_used, reason = "a failure is the test's message")]
-
 mod common;
 
 use api::{AdmitOptions, Kind, Object, admit, decode, decode_absent};

@@ -252,7 +252,7 @@ table! {
         "Where the cgroup v2 hierarchy is mounted.";
     DebugBPFCgroupV2: "DebugBPFCgroupV2", None, Kind::Text, "", Zero::Allowed, Reach::Local, Change::Restart,
         "Path of a cgroup that eBPF programs are attached to in tests.";
-    DatastoreType: "DatastoreType", None, Kind::Word(&["kubernetes", "etcdv3"]), "etcdv3", Zero::Refused, Reach::Local, Change::Restart,
+    DatastoreType: "DatastoreType", None, Kind::Word(&["embedded", "etcdv3", "kubernetes"]), "embedded", Zero::Refused, Reach::Local, Change::Restart,
         "Which kind of store is used.";
     FelixHostname: "FelixHostname", None, Kind::Host, "", Zero::Refused, Reach::Local, Change::Restart,
         "The node's name, if it is not the host's.";
