@@ -14,6 +14,13 @@ const TIER_LABEL: &str = "projectcalico.org/tier";
 
 /// Applies them to an object that is about to be checked.
 pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
+    if let Some(Value::Object(meta)) = map.get_mut("metadata") {
+        texts(meta, "labels");
+        texts(meta, "annotations");
+    }
+    if let (Kind::Profile, Some(Value::Object(spec))) = (kind, map.get_mut("spec")) {
+        texts(spec, "labelsToApply");
+    }
     match kind {
         Kind::NetworkPolicy | Kind::GlobalNetworkPolicy => policy(map),
         Kind::KubernetesNetworkPolicy => kubernetes_policy(map),
@@ -44,6 +51,18 @@ pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
         | Kind::ClusterInformation
         | Kind::Namespace
         | Kind::ServiceAccount => {}
+    }
+}
+
+/// YAML's `true` and `1` without quotes are texts where texts are wanted, as upstream's reader has it.
+fn texts(map: &mut Map<String, Value>, field: &str) {
+    let Some(Value::Object(texts)) = map.get_mut(field) else {
+        return;
+    };
+    for value in texts.values_mut() {
+        if value.is_boolean() || value.is_number() {
+            *value = value.to_string().into();
+        }
     }
 }
 

@@ -72,6 +72,15 @@ fn defaults_are_filled_in() {
 }
 
 #[test]
+fn labels_without_quotes_are_texts() {
+    let mut node = v3("Node", "n", json!({}));
+    node["metadata"]["labels"] = json!({"a": true, "b": 1, "c": "x"});
+    let node = admit(node, &AdmitOptions::default()).unwrap();
+    let labels: Vec<String> = node.labels().values().map(ToString::to_string).collect();
+    assert_eq!(labels, ["true", "1", "x"]);
+}
+
+#[test]
 fn workload_endpoints_are_named_by_their_spec() {
     let mut spec = json!({
         "node": "node-1", "orchestrator": "cni", "containerID": "abc", "endpoint": "eth0", "interfaceName": "cali1",
