@@ -1,2 +1,80 @@
-//! stub
-fn main() {}
+//! `calico-lab`: clusters of network namespaces on one machine.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+use lab::demo::{self, Afterwards, Programs};
+
+/// Clusters of network namespaces on one machine
+#[derive(Debug, Parser)]
+#[command(name = "calico-lab", version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run one node with pods, apply the examples, compare packets with predictions
+    Demo {
+        /// Directory with the programs `calico` and `calico-cni`
+        #[arg(long, value_name = "DIR")]
+        binaries: PathBuf,
+        /// Directory with the policies to apply
+        #[arg(long, value_name = "DIR")]
+        examples: PathBuf,
+        /// Leave all of it up at the end, and say how to play
+        #[arg(long)]
+        keep: bool,
+        /// The store to run on
+        #[arg(long, value_enum, default_value = "embedded")]
+        datastore: Store,
+    },
+    /// Remove what `demo --keep`, or a demo that was interrupted, left
+    Clean,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Store {
+    Embedded,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("calico-lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.verb {
+        Verb::Demo {
+            binaries,
+            examples,
+            keep,
+            datastore: Store::Embedded,
+        } => {
+            let afterwards = if keep {
+                Afterwards::Keep
+            } else {
+                Afterwards::Remove
+            };
+            let tally = demo::run(&Programs::new(&binaries)?, &examples, afterwards)?;
+            println!("demo: {} of {} checks passed", tally.passed, tally.all());
+            Ok(if tally.failed == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Verb::Clean => {
+            println!("removed {} network namespaces", demo::clean()?);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

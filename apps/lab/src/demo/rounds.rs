@@ -1,0 +1,175 @@
+//! One round: every question by packets, by `calicoctl explain`, and by what the stage says; all three must agree.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use super::Tally;
+use super::site::Site;
+use super::stages::{PodSpec, Stage, questions};
+use crate::matrix::{Cell, Matrix};
+use crate::probe::{Answer, Kind, probe};
+
+/// How long one probe waits.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long the node may take until packets go as they should. Probes of the first round may find the policy half-way.
+const CONVERGE: Duration = Duration::from_secs(5);
+
+/// Asks everything and compares.
+pub(crate) fn run(site: &Site, stage: &Stage, tally: &mut Tally) -> Result<()> {
+    let questions = questions();
+    let start = Instant::now();
+    let mut packets = Matrix::default();
+    let mut open: Vec<&(PodSpec, String, Kind)> = questions.iter().collect();
+    loop {
+        for (cell, answer) in probe_all(site, &open)? {
+            packets.set(cell, answer);
+        }
+        // What is as it should be is not asked again; what is not gets another chance until time is up.
+        open.retain(|(from, to, kind)| {
+            let cell = cell(from, to, *kind);
+            packets.get(&cell) != Some(stage.expected(&cell.from, &cell.to, *kind))
+        });
+        if open.is_empty() || start.elapsed() > CONVERGE {
+            break;
+        }
+    }
+    let mut predicted = Matrix::default();
+    for (cell, answer) in explain_all(site, &questions)? {
+        predicted.set(cell, answer);
+    }
+    print!(
+        "{}",
+        ordered(&packets, &questions).beside(
+            "packets",
+            &ordered(&predicted, &questions),
+            "calicoctl explain"
+        )
+    );
+    for (from, to, kind) in &questions {
+        let cell = cell(from, to, *kind);
+        let expected = Some(stage.expected(&cell.from, &cell.to, *kind));
+        let (packet, prediction) = (packets.get(&cell), predicted.get(&cell));
+        tally.check(
+            packet == expected && prediction == expected,
+            format_args!(
+                "{} -> {} {kind}: packets {packet:?}, explain {prediction:?}, wanted {expected:?}",
+                cell.from, cell.to
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn cell(from: &PodSpec, to: &str, kind: Kind) -> Cell {
+    Cell {
+        from: from.title(),
+        to: to.to_owned(),
+        kind,
+    }
+}
+
+/// The same answers with rows and columns in the order of the questions.
+fn ordered(matrix: &Matrix, questions: &[(PodSpec, String, Kind)]) -> Matrix {
+    let mut result = Matrix::default();
+    for (from, to, kind) in questions {
+        let cell = cell(from, to, *kind);
+        if let Some(answer) = matrix.get(&cell) {
+            result.set(cell, answer);
+        }
+    }
+    result
+}
+
+/// All probes at once: what waits for silence waits together.
+fn probe_all(site: &Site, questions: &[&(PodSpec, String, Kind)]) -> Result<Vec<(Cell, Answer)>> {
+    let pods = site.pods();
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for (from, to, kind) in questions {
+            let pod = pods
+                .iter()
+                .find(|pod| pod.spec == *from)
+                .with_context(|| format!("pod {} does not run", from.title()))?;
+            let (netns, addr) = (pod.host.netns(), site.address_of(to)?);
+            running.push((
+                cell(from, to, *kind),
+                scope.spawn(move || probe(netns, *kind, addr, PATIENCE)),
+            ));
+        }
+        running
+            .into_iter()
+            .map(|(cell, thread)| {
+                let answer = thread.join().map_err(|_| anyhow!("a probe panicked"))??;
+                Ok((cell, answer))
+            })
+            .collect()
+    })
+}
+
+/// Every question to `calicoctl explain`.
+fn explain_all(site: &Site, questions: &[(PodSpec, String, Kind)]) -> Result<Vec<(Cell, Answer)>> {
+    let mut answers = Vec::new();
+    for (from, to, kind) in questions {
+        let target = if to.contains('/') {
+            to.clone()
+        } else {
+            site.address_of(to)?.to_string()
+        };
+        let from_title = from.title();
+        let mut words = vec![
+            "explain",
+            "--from",
+            &from_title,
+            "--to",
+            &target,
+            "-o",
+            "json",
+        ];
+        let port = kind.port().map(|port| format!("{port}/{kind}"));
+        match &port {
+            Some(port) => words.extend(["--port", port]),
+            None => words.extend(["--icmp", "8/0"]),
+        }
+        let text = site.calicoctl(&words)?;
+        let answer = prediction(&text).with_context(|| format!("calicoctl {}", words.join(" ")))?;
+        answers.push((cell(from, to, *kind), answer));
+    }
+    Ok(answers)
+}
+
+/// The verdict in `explain`'s JSON.
+fn prediction(text: &str) -> Result<Answer> {
+    let value: Value = serde_json::from_str(text).context("explain printed no JSON")?;
+    let verdict = value["verdict"]
+        .as_str()
+        .context("explain's JSON has no word `verdict`")?;
+    match verdict.to_ascii_lowercase().as_str() {
+        "allow" => Ok(Answer::Reached),
+        "deny" => Ok(Answer::Silent),
+        other => bail!("explain says {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_read() {
+        assert_eq!(
+            prediction("{\"verdict\": \"allow\"}").expect("a verdict"),
+            Answer::Reached
+        );
+        assert_eq!(
+            prediction("{\"verdict\": \"Deny\"}").expect("a verdict"),
+            Answer::Silent
+        );
+        assert!(prediction("{\"verdict\": \"maybe\"}").is_err());
+        assert!(prediction("{}").is_err());
+        assert!(prediction("allow").is_err());
+    }
+}
