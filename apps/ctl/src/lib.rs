@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod addresses;
 mod boxtable;
 mod cli;
 mod columns;
 mod connect;
 mod explain;
-mod ipam;
 mod json;
 mod manifest;
 mod objects;

@@ -128,7 +128,7 @@ impl Objects {
         ] {
             object.metadata_mut().remove(field);
         }
-        object.stamp(&unique_id()?, &time::now());
+        object.stamp(&unique_id()?, &time::now().to_string());
         let write = Write::create(object.store_key(), object.to_store_bytes());
         let revision = self.commit(&[write], &object)?;
         object.set_revision(revision.get());

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::cli::{Cli, DatastoreVerb, Verb};
+use crate::cli::{Cli, DatastoreVerb, IpamVerb, Verb};
 use crate::outcome::{ExitCodes, Failure, Status};
 use crate::session::{Output, Session};
-use crate::verbs;
+use crate::{addresses, explain, verbs};
 
 /// Runs calicoctl on the arguments of a process, its own name first, with the process's streams and environment.
 pub fn run(args: Vec<OsString>) -> ExitCode {
@@ -119,9 +119,11 @@ fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {
         Verb::Get(args) => verbs::get::run(args, global, session),
         Verb::Patch(args) => verbs::patch::run(args, global, session),
         Verb::Label(args) => verbs::label::run(args, global, session),
-        Verb::Ipam(_) | Verb::Explain(_) => {
-            Err(Failure::general("this build has no such command yet"))
-        }
+        Verb::Explain(args) => explain::run(args, global, session),
+        Verb::Ipam(IpamVerb::Check(args)) => addresses::check::run(args, global, session),
+        Verb::Ipam(IpamVerb::Release(args)) => addresses::release::run(args, global, session),
+        Verb::Ipam(IpamVerb::Show(args)) => addresses::show::run(args, global, session),
+        Verb::Ipam(IpamVerb::Configure(args)) => addresses::configure::run(args, global, session),
         Verb::Datastore(DatastoreVerb::Backup(args)) => verbs::backup::run(args, global, session),
         Verb::Completion(args) => {
             let mut command = Cli::command();

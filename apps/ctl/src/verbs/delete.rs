@@ -132,7 +132,7 @@ pub(crate) fn guard_write(objects: &Objects, object: &Object) -> Result<(), Fail
         let Some(theirs) = cidr(&other).filter(|_| other.name() != object.name()) else {
             continue;
         };
-        if own.contains(theirs.addr()) || theirs.contains(own.addr()) {
+        if own.overlaps(theirs) {
             let text = format!(
                 "error with field IPPool.Spec.CIDR = '{own}' (IPPool({}) CIDR overlaps with IPPool({}) CIDR {theirs})",
                 object.name(),

@@ -1,0 +1,471 @@
+//! `ipam check`: what is allocated against what is in use, and whether blocks, handles and affinities agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use api::{Kind, Object};
+use ipam::audit::{Finding, audit};
+use ipam::{Entry, Ledger};
+use model::{AffinityOwner, Block, Cidr, Resource};
+use serde_json::{Map, Value, json};
+
+use super::driver;
+use crate::cli::{Global, IpamCheckArgs};
+use crate::connect::{COMPATIBLE_VERSION, Purpose, connect, text_at};
+use crate::json::pretty;
+use crate::objects::Objects;
+use crate::outcome::{ExitCodes, Failure, Status};
+use crate::session::Session;
+use crate::time;
+
+/// An address that a block has given away.
+struct Allocation {
+    handle: Option<String>,
+    sequence: Option<u64>,
+    attributes: BTreeMap<String, String>,
+    node: String,
+    /// Used by another node than the block's.
+    borrowed: bool,
+    /// Released, and not to be given again yet.
+    resting: bool,
+}
+
+/// Everything that is compared.
+struct State {
+    blocks: Vec<Block>,
+    allocations: BTreeMap<IpAddr, Allocation>,
+    /// Who uses an address.
+    users: BTreeMap<IpAddr, Vec<String>>,
+    pools: Vec<Cidr>,
+    handles: BTreeSet<String>,
+    findings: Vec<Finding>,
+}
+
+/// What is wrong.
+#[derive(Default)]
+struct Problems {
+    leaked: Vec<IpAddr>,
+    foreign: Vec<IpAddr>,
+    unallocated: Vec<IpAddr>,
+    idle_handles: Vec<String>,
+}
+
+pub(crate) fn run(
+    args: &IpamCheckArgs,
+    global: &Global,
+    session: &mut Session<'_>,
+) -> Result<Status, Failure> {
+    let objects = connect(&args.config.config, Purpose::Read, global, session)?;
+    session.line("Checking IPAM for inconsistencies...\n")?;
+    let information = objects.get(Kind::ClusterInformation, None, "default")?;
+    let state = State::read(&objects)?;
+    state.show_blocks(args, session)?;
+    state.show_users(args, session)?;
+    let problems = state.compare();
+    let count = state.show_problems(&problems, args, session)?;
+    session.line(format!("Check complete; found {count} problems."))?;
+    if let Some(path) = &args.output {
+        let report = pretty(&state.report(&problems, &information));
+        std::fs::write(path, report).map_err(|error| {
+            Failure::general(format!(
+                "failed to write report {}: {error}",
+                path.display()
+            ))
+        })?;
+    }
+    // Upstream's check succeeds whatever it finds.
+    match global.exit_codes {
+        ExitCodes::Extended if count > 0 => Ok(Status::CheckFailed),
+        ExitCodes::Extended | ExitCodes::Upstream => Ok(Status::Done),
+    }
+}
+
+impl State {
+    fn read(objects: &Objects) -> Result<State, Failure> {
+        let entries = driver::everything(objects)?;
+        let handles = objects.list(Kind::IpamHandle, None)?.objects;
+        let pools = objects.list(Kind::IpPool, None)?.objects;
+        let active = pools
+            .iter()
+            .filter(|pool| pool.pointer("/spec/disabled") != Some(&Value::Bool(true)));
+        let mut state = State {
+            blocks: blocks(&entries),
+            allocations: BTreeMap::new(),
+            users: BTreeMap::new(),
+            pools: active
+                .filter_map(|pool| text_at(pool, "/spec/cidr").parse().ok())
+                .collect(),
+            handles: handles
+                .iter()
+                .map(|handle| handle.name().to_owned())
+                .collect(),
+            findings: audit(entries, time::now()),
+        };
+        for block in &state.blocks {
+            state.allocations.extend(allocations(block));
+        }
+        for node in objects.list(Kind::Node, None)?.objects {
+            state.use_by_node(&node);
+        }
+        for endpoint in objects.list(Kind::WorkloadEndpoint, None)?.objects {
+            state.use_by_workload(&endpoint);
+        }
+        Ok(state)
+    }
+
+    fn use_by_node(&mut self, node: &Object) {
+        const TUNNELS: [&str; 6] = [
+            "/spec/ipv4VXLANTunnelAddr",
+            "/spec/ipv6VXLANTunnelAddr",
+            "/spec/wireguard/interfaceIPv4Address",
+            "/spec/wireguard/interfaceIPv6Address",
+            "/spec/bgp/ipv4IPIPTunnelAddr",
+            "/spec/bgp/ipv6IPIPTunnelAddr",
+        ];
+        for addr in TUNNELS
+            .iter()
+            .filter_map(|pointer| text_at(node, pointer).parse().ok())
+        {
+            self.users
+                .entry(addr)
+                .or_default()
+                .push(format!("Node({})", node.name()));
+        }
+    }
+
+    fn use_by_workload(&mut self, endpoint: &Object) {
+        let networks = endpoint
+            .pointer("/spec/ipNetworks")
+            .and_then(Value::as_array);
+        let texts = networks.into_iter().flatten().filter_map(Value::as_str);
+        let name = format!(
+            "Workload({}/{})",
+            endpoint.namespace().unwrap_or(""),
+            endpoint.name()
+        );
+        for addr in texts.filter_map(|text| text.split('/').next()?.parse().ok()) {
+            self.users.entry(addr).or_default().push(name.clone());
+        }
+    }
+
+    fn handles_in_use(&self) -> BTreeSet<&str> {
+        self.allocations
+            .values()
+            .filter_map(|allocation| allocation.handle.as_deref())
+            .collect()
+    }
+
+    fn compare(&self) -> Problems {
+        let mut problems = Problems::default();
+        for (addr, allocation) in &self.allocations {
+            if !self.users.contains_key(addr) && !allocation.resting {
+                problems.leaked.push(*addr);
+            }
+        }
+        for addr in self
+            .users
+            .keys()
+            .filter(|addr| !self.allocations.contains_key(addr))
+        {
+            if self.pools.iter().any(|pool| pool.contains(*addr)) {
+                problems.unallocated.push(*addr);
+            } else {
+                problems.foreign.push(*addr);
+            }
+        }
+        let used = self.handles_in_use();
+        problems.idle_handles = self
+            .handles
+            .iter()
+            .filter(|handle| !used.contains(handle.as_str()))
+            .cloned()
+            .collect();
+        problems
+    }
+
+    fn show_blocks(&self, args: &IpamCheckArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+        session.line("Loading all IPAM blocks...")?;
+        session.line(format!("Found {} IPAM blocks.", self.blocks.len()))?;
+        for block in &self.blocks {
+            let affinity = block
+                .affinity
+                .as_ref()
+                .map_or_else(|| "<none>".to_owned(), AffinityOwner::to_string);
+            session.line(format!(" IPAM block {} affinity={affinity}:", block.cidr))?;
+            let within = self
+                .allocations
+                .iter()
+                .filter(|(addr, _)| block.cidr.contains(**addr));
+            for (addr, allocation) in within.filter(|_| args.show_all_ips) {
+                session.line(format!(
+                    "  {addr} allocated; attrs {}",
+                    allocation.describe()
+                ))?;
+            }
+        }
+        session.line(format!(
+            "IPAM blocks record {} allocations.\n",
+            self.allocations.len()
+        ))?;
+        session.line("Loading all IPAM pools...")?;
+        for pool in &self.pools {
+            session.line(format!("  {pool}"))?;
+        }
+        session.line(format!("Found {} active IP pools.\n", self.pools.len()))
+    }
+
+    fn show_users(&self, args: &IpamCheckArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+        let count = |prefix: &str| {
+            self.users
+                .values()
+                .flatten()
+                .filter(|user| user.starts_with(prefix))
+                .count()
+        };
+        let list = |prefix: &str, session: &mut Session<'_>| -> Result<(), Failure> {
+            for (addr, users) in self.users.iter().filter(|_| args.show_all_ips) {
+                for user in users.iter().filter(|user| user.starts_with(prefix)) {
+                    session.line(format!("  {addr} belongs to {user}"))?;
+                }
+            }
+            Ok(())
+        };
+        session.line("Loading all nodes.")?;
+        list("Node(", session)?;
+        session.line(format!("Found {} node tunnel IPs.\n", count("Node(")))?;
+        session.line("Loading all service load balancer IPs.")?;
+        session.line(
+            "No configuration for LoadBalancer kubecontroller found, skipping service check\n",
+        )?;
+        session.line("Loading all workload endpoints.")?;
+        list("Workload(", session)?;
+        session.line(format!("Found {} workload IPs.", count("Workload(")))?;
+        session.line(format!(
+            "Workloads and nodes are using {} IPs.\n",
+            self.users.len()
+        ))?;
+        session.line("Loading all handles")?;
+        self.show_nodes(session)
+    }
+
+    fn show_nodes(&self, session: &mut Session<'_>) -> Result<(), Failure> {
+        const MOST: usize = 20;
+        session.line(format!(
+            "Looking for top (up to {MOST}) nodes by allocations..."
+        ))?;
+        let mut by_node: BTreeMap<&str, usize> = BTreeMap::new();
+        for allocation in self.allocations.values() {
+            *by_node.entry(&allocation.node).or_default() += 1;
+        }
+        let mut nodes: Vec<(&str, usize)> = by_node.into_iter().collect();
+        nodes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        for (node, count) in nodes.iter().take(MOST) {
+            session.line(format!("  {node} has {count} allocations"))?;
+        }
+        if let (Some((_, most)), Some((_, median))) = (nodes.first(), nodes.get(nodes.len() / 2)) {
+            session.line(format!(
+                "Node with most allocations has {most}; median is {median}"
+            ))?;
+        }
+        session.line("")
+    }
+
+    /// Prints what is wrong; returns how much.
+    fn show_problems(
+        &self,
+        problems: &Problems,
+        args: &IpamCheckArgs,
+        session: &mut Session<'_>,
+    ) -> Result<usize, Failure> {
+        let detailed = args.show_all_ips || args.show_problem_ips;
+        session.line("Scanning for IPs that are allocated but not actually in use...")?;
+        for addr in problems.leaked.iter().filter(|_| detailed) {
+            let attributes = self
+                .allocations
+                .get(addr)
+                .map(Allocation::describe)
+                .unwrap_or_default();
+            session.line(format!("  {addr} leaked; attrs {attributes}"))?;
+        }
+        let leaked = problems.leaked.len();
+        session.line(format!(
+            "Found {leaked} IPs that are allocated in IPAM but not actually in use."
+        ))?;
+        session.line(
+            "Scanning for IPs that are in use by a workload or node but not allocated in IPAM...",
+        )?;
+        for (addrs, why) in [
+            (&problems.foreign, "is not in any active IP pool."),
+            (
+                &problems.unallocated,
+                "and in active IPAM pool but has no IPAM allocation.",
+            ),
+        ] {
+            for addr in addrs.iter().filter(|_| detailed) {
+                for user in self.users.get(addr).into_iter().flatten() {
+                    session.line(format!("  {addr} in use by {user} {why}"))?;
+                }
+            }
+        }
+        let (foreign, unallocated) = (problems.foreign.len(), problems.unallocated.len());
+        session.line(format!(
+            "Found {foreign} in-use IPs that are not in active IP pools."
+        ))?;
+        session.line(format!(
+            "Found {unallocated} in-use IPs that are in active IP pools but have no corresponding IPAM allocation.\n"
+        ))?;
+        session.line("Scanning for IPAM handles with no matching IPs...")?;
+        for handle in problems.idle_handles.iter().filter(|_| args.show_all_ips) {
+            session.line(format!("  {handle} doesn't have any active IPs."))?;
+        }
+        let (idle, good) = (
+            problems.idle_handles.len(),
+            self.handles.len() - problems.idle_handles.len(),
+        );
+        session.line(format!(
+            "Found {idle} handles with no matching IPs (and {good} handles with matches)."
+        ))?;
+        session.line("Scanning for IPs with missing handle...")?;
+        let used = self.handles_in_use();
+        let missing: Vec<&&str> = used
+            .iter()
+            .filter(|handle| !self.handles.contains(**handle))
+            .collect();
+        for handle in missing.iter().filter(|_| detailed) {
+            session.line(format!(
+                "  {handle} is in use in a block but doesn't exist."
+            ))?;
+        }
+        session.line(format!(
+            "Found {} handles mentioned in blocks with no matching handle resource.",
+            missing.len()
+        ))?;
+        session.line("Validating IPAMBlock structures...")?;
+        for finding in &self.findings {
+            session.line(format!("  {finding}"))?;
+        }
+        session.line(format!(
+            "Found {} inconsistencies of blocks, affinities and handles.",
+            self.findings.len()
+        ))?;
+        Ok(leaked + foreign + unallocated + idle + self.findings.len())
+    }
+
+    /// Upstream's report, which `ipam release --from-report` reads there.
+    fn report(&self, problems: &Problems, information: &Object) -> Value {
+        let mut allocations = Map::new();
+        for (addr, allocation) in &self.allocations {
+            let owners = self.users.get(addr);
+            let mut value =
+                json!({"ip": addr.to_string(), "inUse": owners.is_some(), "owners": owners});
+            let attribute = |name: &str| {
+                allocation
+                    .attributes
+                    .get(name)
+                    .filter(|text| !text.is_empty())
+            };
+            let texts = [
+                ("handle", allocation.handle.as_ref()),
+                ("pod", attribute("pod")),
+                ("namespace", attribute("namespace")),
+                (
+                    "node",
+                    Some(&allocation.node).filter(|node| !node.is_empty()),
+                ),
+                ("type", attribute("type")),
+                ("creationTimestamp", attribute("timestamp")),
+            ];
+            for (field, text) in texts
+                .into_iter()
+                .filter_map(|(field, text)| Some((field, text?)))
+            {
+                value[field] = json!(text);
+            }
+            value["sequenceNumber"] = json!(allocation.sequence.unwrap_or_default());
+            for (field, flag) in [
+                ("borrowed", allocation.borrowed),
+                ("coolingDown", allocation.resting),
+            ] {
+                if flag {
+                    value[field] = true.into();
+                }
+            }
+            allocations.insert(addr.to_string(), json!([value]));
+        }
+        let leaked: Vec<Value> = problems
+            .idle_handles
+            .iter()
+            .map(|id| json!({"ID": id, "UID": null, "Revision": ""}))
+            .collect();
+        let mut report = json!({
+            "version": COMPATIBLE_VERSION,
+            "clusterGUID": text_at(information, "/spec/clusterGUID"),
+            "clusterType": text_at(information, "/spec/clusterType"),
+            "clusterInformationRevision": information.revision().unwrap_or_default().to_string(),
+            "datastoreLocked": information.pointer("/spec/datastoreReady") == Some(&Value::Bool(false)),
+            "allocations": allocations,
+        });
+        if !leaked.is_empty() {
+            report["leakedHandles"] = leaked.into();
+        }
+        report
+    }
+}
+
+impl Allocation {
+    fn describe(&self) -> String {
+        let mut parts: Vec<String> = self
+            .attributes
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        parts.insert(
+            0,
+            format!("Main:{}", self.handle.as_deref().unwrap_or("<nil>")),
+        );
+        parts.join(" ")
+    }
+}
+
+fn blocks(entries: &[Entry]) -> Vec<Block> {
+    let block = |entry: &Entry| match &entry.value {
+        Some(Resource::Block(block)) if !block.deleted => Some(block.clone()),
+        _ => None,
+    };
+    entries.iter().filter_map(block).collect()
+}
+
+fn allocations(block: &Block) -> Vec<(IpAddr, Allocation)> {
+    let ledger = Ledger::read(block, u32::MAX, time::now());
+    let host = match &block.affinity {
+        Some(AffinityOwner::Host(name)) => name.to_string(),
+        Some(AffinityOwner::Virtual(_)) | None => String::new(),
+    };
+    let owned = |ordinal: usize, index: usize| {
+        let addr = block.cidr.nth(ordinal as u128)?;
+        let owner = block.attributes.get(index)?;
+        let attributes: BTreeMap<String, String> = owner
+            .secondary
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect();
+        let node = attributes
+            .get("node")
+            .filter(|node| !node.is_empty())
+            .unwrap_or(&host)
+            .clone();
+        let allocation = Allocation {
+            handle: owner.handle.as_ref().map(|handle| handle.to_string()),
+            sequence: ledger.sequence(addr),
+            borrowed: node != host,
+            node,
+            attributes,
+            resting: owner.released_at.is_some(),
+        };
+        Some((addr, allocation))
+    };
+    let ordinals = block.allocations.iter().enumerate();
+    ordinals
+        .filter_map(|(ordinal, index)| owned(ordinal, (*index)?))
+        .collect()
+}
