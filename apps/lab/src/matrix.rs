@@ -25,6 +25,15 @@ pub struct Matrix {
 }
 
 impl Matrix {
+    /// An empty table whose first columns are these; rows, and other columns, stand in the order in which they come.
+    pub fn with_order(names: &[String]) -> Self {
+        Self {
+            cells: BTreeMap::new(),
+            rows: Vec::new(),
+            columns: names.to_vec(),
+        }
+    }
+
     /// Notes one answer. Rows and columns keep the order in which they come.
     pub fn set(&mut self, cell: Cell, answer: Answer) {
         for (name, names) in [(&cell.from, &mut self.rows), (&cell.to, &mut self.columns)] {
@@ -80,22 +89,22 @@ impl Matrix {
     /// The lines of the table.
     fn lines(&self) -> Vec<String> {
         let first = self.rows.iter().map(String::len).max().unwrap_or(0);
-        let widths: Vec<usize> = self
-            .columns
+        let headings: Vec<&str> = self.columns.iter().map(|name| short(name)).collect();
+        let widths: Vec<usize> = headings
             .iter()
             .map(|name| name.len().max(KINDS.len()))
             .collect();
         let mut lines = Vec::new();
         let mut header = " ".repeat(first);
-        for (name, width) in self.columns.iter().zip(&widths) {
+        for (name, width) in headings.iter().zip(&widths) {
             // Writing to a string cannot fail.
-            let _ = write!(header, "  {name:width$}");
+            let _ = write!(header, " {name:width$}");
         }
         lines.push(header);
         for from in &self.rows {
             let mut line = format!("{from:first$}");
             for (to, width) in self.columns.iter().zip(&widths) {
-                let _ = write!(line, "  {:width$}", self.text(from, to));
+                let _ = write!(line, " {:width$}", self.text(from, to));
             }
             lines.push(line.trim_end().to_owned());
         }
@@ -119,6 +128,11 @@ impl Matrix {
         }
         text
     }
+}
+
+/// A name without its namespace, which the rows show.
+fn short(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 impl fmt::Display for Matrix {
@@ -157,7 +171,7 @@ mod tests {
         let text = small().to_string();
         assert_eq!(
             text,
-            "            shop/db  shop/web\n  shop/web  TUSI     -\n  shop/db   -        ...I\n"
+            "           db   web\n  shop/web TUSI -\n  shop/db  -    ...I\n"
         );
     }
 

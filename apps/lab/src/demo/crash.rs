@@ -33,15 +33,9 @@ pub(crate) fn run(site: &Site, tally: &mut Tally) -> Result<()> {
             .find(|pod| pod.spec.title() == title)
             .with_context(|| format!("pod {title} does not run"))
     };
-    let (web, db, phone) = (pod("shop/web")?, pod("shop/db")?, pod("guest/phone")?);
+    let (web, db, tv) = (pod("shop/web")?, pod("shop/db")?, pod("guest/tv")?);
     let permitted = Stream::start(web.host.netns(), db.host.netns(), db.addr, PORT, PERMITTED)?;
-    let denied = Stream::start(
-        phone.host.netns(),
-        db.host.netns(),
-        db.addr,
-        PORT + 1,
-        DENIED,
-    )?;
+    let denied = Stream::start(tv.host.netns(), db.host.netns(), db.addr, PORT + 1, DENIED)?;
     let reaches = |from: &Pod| probe(from.host.netns(), Kind::Tcp, db.addr, PATIENCE);
     thread::sleep(PHASE);
     site.kill_agent()?;
@@ -51,7 +45,7 @@ pub(crate) fn run(site: &Site, tally: &mut Tally) -> Result<()> {
         "without the agent, a new permitted connection does not come about",
     );
     tally.check(
-        reaches(phone)? == Answer::Silent,
+        reaches(tv)? == Answer::Silent,
         "without the agent, a new denied connection comes about",
     );
     thread::sleep(PHASE);

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::Tally;
-use super::site::Site;
-use super::stages::{PodSpec, Stage, questions};
+use super::site::{Calicoctl, Site};
+use super::stages::{PODS, PodSpec, Question, Stage, questions};
 use crate::matrix::{Cell, Matrix};
 use crate::probe::{Answer, Kind, probe};
 
@@ -23,7 +23,7 @@ pub(crate) fn run(site: &Site, stage: &Stage, tally: &mut Tally) -> Result<()> {
     let questions = questions();
     let start = Instant::now();
     let mut packets = Matrix::default();
-    let mut open: Vec<&(PodSpec, String, Kind)> = questions.iter().collect();
+    let mut open: Vec<&Question> = questions.iter().collect();
     loop {
         for (cell, answer) in probe_all(site, &open)? {
             packets.set(cell, answer);
@@ -73,8 +73,9 @@ fn cell(from: &PodSpec, to: &str, kind: Kind) -> Cell {
 }
 
 /// The same answers with rows and columns in the order of the questions.
-fn ordered(matrix: &Matrix, questions: &[(PodSpec, String, Kind)]) -> Matrix {
-    let mut result = Matrix::default();
+fn ordered(matrix: &Matrix, questions: &[Question]) -> Matrix {
+    let names: Vec<String> = PODS.iter().map(PodSpec::title).collect();
+    let mut result = Matrix::with_order(&names);
     for (from, to, kind) in questions {
         let cell = cell(from, to, *kind);
         if let Some(answer) = matrix.get(&cell) {
@@ -85,7 +86,7 @@ fn ordered(matrix: &Matrix, questions: &[(PodSpec, String, Kind)]) -> Matrix {
 }
 
 /// All probes at once: what waits for silence waits together.
-fn probe_all(site: &Site, questions: &[&(PodSpec, String, Kind)]) -> Result<Vec<(Cell, Answer)>> {
+fn probe_all(site: &Site, questions: &[&Question]) -> Result<Vec<(Cell, Answer)>> {
     let pods = site.pods();
     thread::scope(|scope| {
         let mut running = Vec::new();
@@ -110,35 +111,68 @@ fn probe_all(site: &Site, questions: &[&(PodSpec, String, Kind)]) -> Result<Vec<
     })
 }
 
-/// Every question to `calicoctl explain`.
-fn explain_all(site: &Site, questions: &[(PodSpec, String, Kind)]) -> Result<Vec<(Cell, Answer)>> {
-    let mut answers = Vec::new();
+/// Every question to `calicoctl explain`, several at a time: each is a process.
+fn explain_all(site: &Site, questions: &[Question]) -> Result<Vec<(Cell, Answer)>> {
+    let mut asked = Vec::new();
     for (from, to, kind) in questions {
         let target = if to.contains('/') {
             to.clone()
         } else {
             site.address_of(to)?.to_string()
         };
-        let from_title = from.title();
-        let mut words = vec![
-            "explain",
-            "--from",
-            &from_title,
-            "--to",
-            &target,
-            "-o",
-            "json",
-        ];
-        let port = kind.port().map(|port| format!("{port}/{kind}"));
-        match &port {
-            Some(port) => words.extend(["--port", port]),
-            None => words.extend(["--icmp", "8/0"]),
-        }
-        let text = site.calicoctl(&words)?;
-        let answer = prediction(&text).with_context(|| format!("calicoctl {}", words.join(" ")))?;
-        answers.push((cell(from, to, *kind), answer));
+        asked.push((cell(from, to, *kind), explain_words(from, target, *kind)));
     }
-    Ok(answers)
+    let calicoctl = site.calicoctl();
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let share = asked.len().div_ceil(workers).max(1);
+    thread::scope(|scope| {
+        let running: Vec<_> = asked
+            .chunks(share)
+            .map(|part| scope.spawn(|| explain_some(&calicoctl, part)))
+            .collect();
+        let mut answers = Vec::new();
+        for thread in running {
+            let part = thread
+                .join()
+                .map_err(|_| anyhow!("a thread that ran explain panicked"))?;
+            answers.extend(part?);
+        }
+        Ok(answers)
+    })
+}
+
+fn explain_some(
+    calicoctl: &Calicoctl<'_>,
+    asked: &[(Cell, Vec<String>)],
+) -> Result<Vec<(Cell, Answer)>> {
+    asked
+        .iter()
+        .map(|(cell, words)| {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let text = calicoctl.run(&words)?;
+            let answer =
+                prediction(&text).with_context(|| format!("calicoctl {}", words.join(" ")))?;
+            Ok((cell.clone(), answer))
+        })
+        .collect()
+}
+
+fn explain_words(from: &PodSpec, to: String, kind: Kind) -> Vec<String> {
+    let (option, value) = match kind.port() {
+        Some(port) => ("--port", format!("{port}/{kind}")),
+        None => ("--icmp", "8/0".to_owned()),
+    };
+    ["explain", "-o", "json", "--from"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([
+            from.title(),
+            "--to".to_owned(),
+            to,
+            option.to_owned(),
+            value,
+        ])
+        .collect()
 }
 
 /// The verdict in `explain`'s JSON.
@@ -147,6 +181,9 @@ fn prediction(text: &str) -> Result<Answer> {
     let verdict = value["verdict"]
         .as_str()
         .context("explain's JSON has no word `verdict`")?;
+    if value["oracle"]["agrees"] == Value::Bool(false) {
+        bail!("the compiled policy and the oracle disagree: {text}");
+    }
     match verdict.to_ascii_lowercase().as_str() {
         "allow" => Ok(Answer::Reached),
         "deny" => Ok(Answer::Silent),
@@ -171,5 +208,7 @@ mod tests {
         assert!(prediction("{\"verdict\": \"maybe\"}").is_err());
         assert!(prediction("{}").is_err());
         assert!(prediction("allow").is_err());
+        let torn = r#"{"verdict": "allow", "oracle": {"verdict": "deny", "agrees": false}}"#;
+        assert!(prediction(torn).is_err());
     }
 }

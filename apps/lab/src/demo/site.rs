@@ -69,7 +69,7 @@ impl Site {
         fs::write(&path, format!("{list:#}\n"))
             .with_context(|| format!("cannot write {}", path.display()))?;
         let cluster = Cluster::create(PREFIX, &FAR.map(|far| far.addr))?;
-        let far = Servers::start(cluster.outside.netns())?;
+        let far = Servers::start_at(cluster.outside.netns(), &FAR.map(|far| far.addr))?;
         Ok(Self {
             programs: programs.clone(),
             directory: directory.to_owned(),
@@ -138,8 +138,8 @@ impl Site {
             thread::sleep(Duration::from_millis(20));
         }
         println!(
-            "calico-node is ready after {:.1} s",
-            start.elapsed().as_secs_f64()
+            "calico-node is ready after {} ms",
+            start.elapsed().as_millis()
         );
         Ok(start.elapsed())
     }
@@ -169,35 +169,20 @@ impl Site {
         Ok(())
     }
 
-    /// `calicoctl` with these words; what it printed.
-    pub(crate) fn calicoctl(&self, words: &[&str]) -> Result<String> {
-        let mut command = Command::new(self.directory.join("bin/calicoctl"));
-        command
-            .args(words)
-            .env_clear()
-            .envs(self.environment())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let child = self.cluster.node.spawn(&mut command)?;
-        let output = child
-            .wait_with_output()
-            .context("cannot wait for calicoctl")?;
-        if !output.status.success() {
-            bail!(
-                "calicoctl {} failed ({}): {}{}",
-                words.join(" "),
-                output.status,
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
+    /// `calicoctl` as this site's user has it.
+    pub(crate) fn calicoctl(&self) -> Calicoctl<'_> {
+        Calicoctl {
+            program: self.directory.join("bin/calicoctl"),
+            environment: self.environment(),
+            node: &self.cluster.node,
         }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// `calicoctl apply -f FILE`.
     pub(crate) fn apply(&self, file: &Path) -> Result<()> {
-        let printed = self.calicoctl(&["apply", "-f", &file.to_string_lossy()])?;
+        let printed = self
+            .calicoctl()
+            .run(&["apply", "-f", &file.to_string_lossy()])?;
         for line in printed.lines() {
             println!("   {line}");
         }
@@ -286,8 +271,13 @@ impl Site {
             left.is_empty(),
             format_args!("interfaces left on the node: {left:?}"),
         );
-        let endpoints =
-            self.calicoctl(&["get", "workloadendpoints", "--all-namespaces", "-o", "json"])?;
+        let endpoints = self.calicoctl().run(&[
+            "get",
+            "workloadendpoints",
+            "--all-namespaces",
+            "-o",
+            "json",
+        ])?;
         let endpoints: Value =
             serde_json::from_str(&endpoints).context("cannot read calicoctl's JSON")?;
         let count = endpoints["items"].as_array().map_or(0, Vec::len);
@@ -357,6 +347,41 @@ impl Site {
                 println!("   {line}");
             }
         }
+    }
+}
+
+/// The command line tool, with the store to use.
+pub(crate) struct Calicoctl<'s> {
+    program: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    node: &'s Host,
+}
+
+impl Calicoctl<'_> {
+    /// Runs it with these words; what it printed.
+    pub(crate) fn run(&self, words: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(words)
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = self.node.spawn(&mut command)?;
+        let output = child
+            .wait_with_output()
+            .context("cannot wait for calicoctl")?;
+        if !output.status.success() {
+            bail!(
+                "calicoctl {} failed ({}): {}{}",
+                words.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 

@@ -20,15 +20,21 @@ pub struct Servers {
 
 struct Sockets {
     tcp: TcpListener,
-    udp: UdpSocket,
+    /// One per address asked for: the wildcard would answer from whichever address the route likes best.
+    udp: Vec<UdpSocket>,
     sctp_v4: UdpSocket,
     sctp_v6: UdpSocket,
 }
 
 impl Servers {
-    /// Starts answering in a namespace.
+    /// Starts answering in a namespace that has one address of each family.
     pub fn start(netns: &NetNs) -> Result<Self> {
-        let sockets = in_netns(netns, Sockets::open)
+        Self::start_at(netns, &[])
+    }
+
+    /// Starts answering in a namespace; UDP at these addresses only, each answering from itself.
+    pub fn start_at(netns: &NetNs, addrs: &[IpAddr]) -> Result<Self> {
+        let sockets = in_netns(netns, || Sockets::open(addrs))
             .context("cannot enter the network namespace to serve in")?
             .context("cannot listen")?;
         let (stop, stopped) = UnixStream::pair().context("cannot make a socket pair")?;
@@ -54,31 +60,43 @@ impl Drop for Servers {
 }
 
 impl Sockets {
-    fn open() -> io::Result<Self> {
+    fn open(addrs: &[IpAddr]) -> io::Result<Self> {
         let port = |kind: Kind| (Ipv6Addr::UNSPECIFIED, kind.port().unwrap_or(0));
+        let mut udp = Vec::new();
+        for addr in addrs {
+            udp.push(UdpSocket::bind((*addr, port(Kind::Udp).1))?);
+        }
+        if addrs.is_empty() {
+            udp.push(UdpSocket::bind(port(Kind::Udp))?);
+        }
         let sockets = Self {
-            // Bound to the IPv6 wildcard, they take IPv4 too.
+            // Bound to the IPv6 wildcard, it takes IPv4 too.
             tcp: TcpListener::bind(port(Kind::Tcp))?,
-            udp: UdpSocket::bind(port(Kind::Udp))?,
+            udp,
             sctp_v4: raw(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Kind::Sctp)?,
             sctp_v6: raw(IpAddr::V6(Ipv6Addr::UNSPECIFIED), Kind::Sctp)?,
         };
         sockets.tcp.set_nonblocking(true)?;
-        for socket in [&sockets.udp, &sockets.sctp_v4, &sockets.sctp_v6] {
+        for socket in sockets.datagrams() {
             socket.set_nonblocking(true)?;
         }
         Ok(sockets)
     }
 
+    fn datagrams(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.udp.iter().chain([&self.sctp_v4, &self.sctp_v6])
+    }
+
     fn serve(&self, stopped: &UnixStream) {
         loop {
-            let mut waiting = [
+            let mut waiting = vec![
                 PollFd::new(stopped, PollFlags::IN),
                 PollFd::new(&self.tcp, PollFlags::IN),
-                PollFd::new(&self.udp, PollFlags::IN),
-                PollFd::new(&self.sctp_v4, PollFlags::IN),
-                PollFd::new(&self.sctp_v6, PollFlags::IN),
             ];
+            waiting.extend(
+                self.datagrams()
+                    .map(|socket| PollFd::new(socket, PollFlags::IN)),
+            );
             match rustix::event::poll(&mut waiting, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return,
@@ -88,7 +106,9 @@ impl Sockets {
             }
             // The handshake was the answer; the connection itself is not wanted.
             while self.tcp.accept().is_ok() {}
-            answer(&self.udp, |packet| Some(packet.to_vec()));
+            for socket in &self.udp {
+                answer(socket, |packet| Some(packet.to_vec()));
+            }
             let port = Kind::Sctp.port().unwrap_or(0);
             answer(&self.sctp_v4, |packet| {
                 packets::sctp_answer(packets::payload_v4(packet)?, port)
