@@ -1,1 +1,24 @@
 #![doc = include_str!("../README.md")]
+
+mod add;
+mod attachment;
+mod check;
+mod conf;
+mod del;
+mod delegate;
+mod environment;
+mod error;
+mod gc;
+mod identity;
+mod interface;
+mod ipam_plugin;
+mod plugin;
+mod ready;
+mod result;
+mod sha1;
+mod store;
+mod wait;
+
+pub use conf::NetConf;
+pub use error::{CniError, Code};
+pub use plugin::{Plugin, main};

@@ -1,1 +1,5 @@
-fn main() {}
+//! The executable of both plugins.
+
+fn main() -> std::process::ExitCode {
+    cni::main()
+}

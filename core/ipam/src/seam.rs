@@ -93,7 +93,8 @@ pub enum Reply {
 /// What the driver is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<T> {
-    /// Read these in one snapshot.
+    /// Read these in one snapshot. It may be a little old (a cache's), but not after a conflict: then it must show what the
+    /// commit before it has written.
     Read(Vec<Query>),
     /// Make these writes: all or none where the store can, otherwise in this order, stopping at the first that fails.
     Commit(Vec<Write>),

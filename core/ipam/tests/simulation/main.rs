@@ -10,13 +10,16 @@ use world::World;
 
 const OPERATIONS_PER_WORLD: u64 = 500;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is told by its environment how long to run"
+)]
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
 #[test]
 fn no_address_is_given_twice_and_none_is_lost() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok())
-    };
     let operations = number("CALICO_OPS").unwrap_or(10_000);
     let worlds = match number("CALICO_SEED") {
         Some(seed) => seed..seed + 1,

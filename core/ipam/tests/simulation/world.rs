@@ -62,6 +62,8 @@ enum At<T> {
 struct Running<O: Operation> {
     machine: Machine<O>,
     at: At<O::Outcome>,
+    /// After a conflict a store is read afresh.
+    fresh: bool,
     over: fn(O::Outcome) -> Over,
 }
 
@@ -70,11 +72,13 @@ impl<O: Operation> Running<O> {
         Box::new(Running {
             machine,
             at: At::Begin,
+            fresh: false,
             over,
         })
     }
 
     fn reply(&mut self, reply: Reply, store: &mut Store, writes: Writes) {
+        self.fresh |= reply == Reply::Conflict;
         self.at = match self.machine.step(reply) {
             Step::Read(queries) => At::Reading(queries),
             Step::Done(outcome) => At::Over(outcome),
@@ -98,7 +102,7 @@ impl<O: Operation> Task for Running<O> {
         match std::mem::replace(&mut self.at, At::Begin) {
             At::Begin => self.reply(Reply::Start, store, writes),
             At::Reading(queries) => {
-                let entries = store.read(&queries, age);
+                let entries = store.read(&queries, if self.fresh { 0 } else { age });
                 self.reply(Reply::Snapshot(entries), store, writes);
             }
             At::Writing(mut commit) => match store.proceed(&mut commit) {

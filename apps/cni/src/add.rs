@@ -1,0 +1,315 @@
+//! ADD, from top to bottom: read, assign, make the interface, write the endpoint, wait for its policy.
+//!
+//! Whatever fails, everything before it is taken back.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use datastore::{Query, Snapshot, Write};
+use ipam::release::release_handles;
+use linux::netns::NetNs;
+use model::{Cidr, Key, Resource, WorkloadEndpoint};
+
+use crate::attachment;
+use crate::conf::NetConf;
+use crate::delegate;
+use crate::environment::{Call, Variables};
+use crate::error::{CniError, Code};
+use crate::identity::{self, Identity};
+use crate::interface::{self, Forwarding, Made, Wanted};
+use crate::ready;
+use crate::result::{Interface, Outcome};
+use crate::store::{self, Store};
+use crate::wait::{self, Waited};
+
+const STATUS_DIR: &str = "/var/run/calico/endpoint-status";
+const POLICY_TIMEOUT: u32 = 10;
+/// How often the endpoint is written anew when somebody else was faster.
+const ATTEMPTS: usize = 20;
+
+/// One ADD.
+struct Add<'a> {
+    conf: &'a NetConf,
+    call: &'a Call,
+    stdin: &'a [u8],
+    node: String,
+    store: Store,
+}
+
+/// What is to be taken back when a later step fails.
+#[derive(Default)]
+struct Done {
+    addresses: bool,
+    interface: Option<String>,
+}
+
+/// Attaches a container.
+pub(crate) fn add(
+    conf: &NetConf,
+    call: &Call,
+    variables: &Variables,
+    stdin: &[u8],
+) -> Result<Outcome, CniError> {
+    conf.check_name()?;
+    let node = identity::node_name(conf)?;
+    let netns = interface::open_netns(&call.netns)?;
+    ready::check_table()?;
+    let add = Add {
+        conf,
+        call,
+        stdin,
+        node,
+        store: store::open(conf, variables)?,
+    };
+    let mut done = Done::default();
+    match add.run(&netns, &mut done) {
+        Ok(outcome) => Ok(outcome),
+        Err(error) => Err(add.undo(done, error)),
+    }
+}
+
+impl Add<'_> {
+    fn is_own_ipam(&self) -> bool {
+        self.conf.ipam.kind == delegate::OWN
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        let mut keys = vec![Key::ClusterInformation, identity::profile_key(self.conf)];
+        if let Some(pod) = identity::pod(self.call) {
+            keys.push(Key::Profile(format!("kns.{}", pod.namespace).into()));
+        }
+        let ids = identity::candidates(self.conf, self.call, &self.node);
+        let keys = keys.iter().filter_map(api::key_text).map(Query::key);
+        keys.chain(attachment::queries(&ids)).collect()
+    }
+
+    fn run(&self, netns: &NetNs, done: &mut Done) -> Result<Outcome, CniError> {
+        let mut machine = attachment::assignment(self.conf, self.call, &self.node)?;
+        let own = self.queries();
+        let mut queries = own.clone();
+        if self.is_own_ipam() {
+            queries.extend(store::first_queries(&mut machine));
+        }
+        let mut snapshot = self.store.read(&queries)?;
+        store::check_ready(&snapshot)?;
+        let identity = identity::identify(self.conf, self.call, &self.node, &snapshot)?;
+        if let Some(before) = attachment::endpoint(&snapshot, &identity.id) {
+            let same = before.container_id.as_deref() == Some(&*self.call.container);
+            if same && interface::exists(&before.interface) {
+                return Ok(self.outcome(&before, None));
+            }
+            if same {
+                // An ADD of this container that did not come to its end, and whose interface is gone: begin anew.
+                self.release()?;
+                snapshot = self.store.read(&queries)?;
+            }
+        }
+        let mut from_others = Outcome::default();
+        let addrs: Vec<IpAddr> = if self.is_own_ipam() {
+            done.addresses = true;
+            let first = Some(snapshot.clone());
+            let assigned = self
+                .store
+                .run(machine, &own, first, &mut |_| Ok(Vec::new()))?;
+            let assigned = assigned.map_err(|e| attachment::refusal(&e))?;
+            assigned.into_iter().map(|one| one.addr).collect()
+        } else {
+            done.addresses = true;
+            from_others = delegate::add(&self.conf.ipam.kind, self.call, self.stdin)?;
+            from_others.ips.iter().map(|ip| ip.addr()).collect()
+        };
+        let made = self.make(netns, &identity, &addrs)?;
+        done.interface = Some(identity.host_interface.clone());
+        let endpoint = self.endpoint(&identity, &addrs, &made);
+        self.write(&identity, &endpoint, snapshot)?;
+        if self.conf.log_level.eq_ignore_ascii_case("debug") {
+            eprintln!(
+                "calico: debug: {} store requests for {}",
+                self.store.requests(),
+                identity.id
+            );
+        }
+        self.wait(&identity);
+        Ok(Outcome {
+            routes: from_others.routes,
+            dns: from_others.dns,
+            ..self.outcome(&endpoint, made.mtu)
+        })
+    }
+
+    fn make(&self, netns: &NetNs, identity: &Identity, addrs: &[IpAddr]) -> Result<Made, CniError> {
+        let forwarding = match self.conf.container_settings.allow_ip_forwarding {
+            true => Forwarding::Allowed,
+            false => Forwarding::Off,
+        };
+        interface::make(
+            netns,
+            &Wanted {
+                host: &identity.host_interface,
+                container: &self.call.interface,
+                addrs,
+                mtu: interface::mtu(self.conf.mtu),
+                queues: self.conf.num_queues,
+                forwarding,
+            },
+        )
+    }
+
+    fn endpoint(&self, identity: &Identity, addrs: &[IpAddr], made: &Made) -> WorkloadEndpoint {
+        WorkloadEndpoint {
+            labels: identity.labels.clone(),
+            container_id: Some(identity.container.as_str().into()),
+            pod: (&*identity.id.orchestrator == "k8s").then(|| identity.id.workload.clone()),
+            service_account: identity.service_account.clone(),
+            interface: identity.host_interface.as_str().into(),
+            mac: made.mac,
+            nets: addrs.iter().map(|addr| Cidr::host(*addr)).collect(),
+            profiles: identity.profiles.clone(),
+            ..WorkloadEndpoint::default()
+        }
+    }
+
+    /// Writes the endpoint, and the network's profile if it has none yet, in one request.
+    fn write(
+        &self,
+        identity: &Identity,
+        endpoint: &WorkloadEndpoint,
+        first: Snapshot,
+    ) -> Result<(), CniError> {
+        let key = Key::WorkloadEndpoint(identity.id.clone());
+        let resource = Resource::WorkloadEndpoint(endpoint.clone());
+        let mut snapshot = first;
+        for _ in 0..ATTEMPTS {
+            let mut writes = vec![endpoint_write(&snapshot, &key, &resource)?];
+            writes.extend(profile_write(&snapshot, identity));
+            if self.store.commit(&writes)? {
+                return Ok(());
+            }
+            snapshot = self.store.read(&self.queries())?;
+        }
+        Err(CniError::new(
+            Code::TryAgain,
+            format!(
+                "endpoint {} was changed by others {ATTEMPTS} times in a row",
+                identity.id
+            ),
+        ))
+    }
+
+    /// Waits until the agent has the endpoint's policy in the kernel. Until then the endpoint is closed, so giving up is safe.
+    fn wait(&self, identity: &Identity) {
+        let seconds = self
+            .conf
+            .policy_setup_timeout_seconds
+            .unwrap_or(POLICY_TIMEOUT);
+        if seconds == 0 {
+            return;
+        }
+        let directory = self
+            .conf
+            .endpoint_status_dir
+            .as_deref()
+            .unwrap_or(Path::new(STATUS_DIR));
+        let name = identity.id.status_file_name();
+        match wait::for_file(directory, &name, Duration::from_secs(seconds.into())) {
+            Ok(Waited::Ready) => {}
+            Ok(Waited::TimedOut) => eprintln!(
+                "calico: warning: no policy for {} within {seconds} s (policy_setup_timeout_seconds); it has no traffic until calico-node has set it up",
+                identity.id
+            ),
+            Err(error) => eprintln!(
+                "calico: warning: cannot watch {} for the policy of {}: {error}",
+                directory.display(),
+                identity.id
+            ),
+        }
+    }
+
+    fn outcome(&self, endpoint: &WorkloadEndpoint, mtu: Option<u32>) -> Outcome {
+        Outcome {
+            interfaces: vec![
+                Interface {
+                    name: endpoint.interface.to_string(),
+                    mac: Some(interface::HOST_MAC),
+                    mtu,
+                    sandbox: None,
+                },
+                Interface {
+                    name: self.call.interface.clone(),
+                    mac: endpoint.mac,
+                    mtu,
+                    sandbox: Some(self.call.netns.display().to_string()),
+                },
+            ],
+            ips: endpoint.nets.clone(),
+            ..Outcome::default()
+        }
+    }
+
+    fn release(&self) -> Result<(), CniError> {
+        if self.is_own_ipam() {
+            // Only the container's own handle: that of the pod may be another container's.
+            let handles = vec![identity::handle(&self.conf.name, &self.call.container)];
+            let released = self
+                .store
+                .run_alone(release_handles(handles, store::now()))?;
+            released.map(|_| ()).map_err(|e| {
+                CniError::from_source(Code::Ipam, "failed to give the addresses back", &e)
+            })
+        } else {
+            delegate::run(&self.conf.ipam.kind, self.call, "DEL", self.stdin).map(|_| ())
+        }
+    }
+
+    /// Takes back what was done. What cannot be is said with the error, and left for DEL and the agent's sweep.
+    fn undo(&self, done: Done, error: CniError) -> CniError {
+        let mut failures = Vec::new();
+        if let Some(name) = done.interface {
+            failures.extend(interface::delete_host(&name).err());
+        }
+        if done.addresses {
+            failures.extend(self.release().err());
+        }
+        if failures.is_empty() {
+            return error;
+        }
+        let texts: Vec<String> = failures.iter().map(ToString::to_string).collect();
+        let details = format!(
+            "{}; and it could not be undone: {}",
+            error.details,
+            texts.join("; ")
+        );
+        error.hint(details.trim_start_matches("; "))
+    }
+}
+
+fn endpoint_write(snapshot: &Snapshot, key: &Key, resource: &Resource) -> Result<Write, CniError> {
+    let bad = |e: &dyn std::error::Error| {
+        CniError::from_source(Code::Config, "failed to write the endpoint", e)
+    };
+    let text = api::key_text(key).unwrap_or_default();
+    let Some(entry) = snapshot.get(&text) else {
+        let mut object = api::object_of(key, resource).map_err(|e| bad(&e))?;
+        store::stamp(&mut object);
+        return Ok(Write::create(object.store_key(), object.to_store_bytes()));
+    };
+    let object = match api::Object::from_store(&entry.key, &entry.value, entry.revision.get()) {
+        Ok(existing) => api::merge(&existing, key, resource),
+        // What cannot be read is replaced.
+        Err(_) => api::object_of(key, resource),
+    };
+    let object = object.map_err(|e| bad(&e))?;
+    Ok(Write::update(text, object.to_store_bytes(), entry.revision))
+}
+
+/// The profile of a network that has none yet: traffic within the network, and all egress.
+fn profile_write(snapshot: &Snapshot, identity: &Identity) -> Option<Write> {
+    let network = identity.network_profile.as_ref()?;
+    let mut profile = api::network_profile(network);
+    if snapshot.get(&profile.store_key()).is_some() {
+        return None;
+    }
+    store::stamp(&mut profile);
+    Some(Write::create(profile.store_key(), profile.to_store_bytes()))
+}

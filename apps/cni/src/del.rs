@@ -1,0 +1,70 @@
+//! DEL: takes back whatever there is of an attachment, goes on after errors, and tells all of them.
+
+use ipam::release::release_handles;
+
+use crate::attachment;
+use crate::conf::NetConf;
+use crate::delegate;
+use crate::environment::{Call, Variables};
+use crate::error::{CniError, Code};
+use crate::identity;
+use crate::interface;
+use crate::store;
+
+/// Detaches a container. Nothing there is a success.
+pub(crate) fn del(
+    conf: &NetConf,
+    call: &Call,
+    variables: &Variables,
+    stdin: &[u8],
+) -> Result<(), CniError> {
+    conf.check_name()?;
+    let mut errors = Vec::new();
+    // The link first: an address must not be another's while packets still leave the container with it.
+    if !call.netns.as_os_str().is_empty() {
+        errors.extend(interface::delete_container(&call.netns, &call.interface).err());
+    }
+    if conf.ipam.kind != delegate::OWN {
+        errors.extend(delegate::run(&conf.ipam.kind, call, "DEL", stdin).err());
+    }
+    errors.extend(forget(conf, call, variables).err());
+    joined(errors)
+}
+
+/// Removes the endpoint and gives the addresses back, in one commit.
+fn forget(conf: &NetConf, call: &Call, variables: &Variables) -> Result<(), CniError> {
+    let store = store::open(conf, variables)?;
+    let node = identity::node_name(conf);
+    let ids = match &node {
+        Ok(node) => identity::candidates(conf, call, node),
+        Err(_) => Vec::new(),
+    };
+    let handles = match conf.ipam.kind == delegate::OWN {
+        true => attachment::handles(conf, call),
+        false => Vec::new(),
+    };
+    let machine = release_handles(handles, store::now());
+    let released = store.run(machine, &attachment::queries(&ids), None, &mut |snapshot| {
+        let mut writes = Vec::new();
+        for (endpoint, write) in attachment::removals(snapshot, &ids, &call.container) {
+            // The runtime may not have told us the namespace; the link is gone before the address is free.
+            interface::delete_host(&endpoint.interface)?;
+            writes.push(write);
+        }
+        Ok(writes)
+    })?;
+    released
+        .map_err(|e| CniError::from_source(Code::Ipam, "failed to give the addresses back", &e))?;
+    node.map(|_| ())
+}
+
+/// All errors as one, with the code of the first.
+pub(crate) fn joined(errors: Vec<CniError>) -> Result<(), CniError> {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    match errors.into_iter().next() {
+        None => Ok(()),
+        Some(only) if texts.len() == 1 => Err(only),
+        Some(first) => Err(CniError::new(first.code, texts.join("; "))
+            .hint("what could be undone is undone; DEL may be repeated")),
+    }
+}

@@ -1,0 +1,64 @@
+//! `calico-ipam` as a plugin of its own, for main plugins other than ours.
+
+use datastore::Query;
+use ipam::release::release_handles;
+use model::{Cidr, Key};
+
+use crate::attachment;
+use crate::conf::NetConf;
+use crate::environment::{Call, Variables};
+use crate::error::{CniError, Code};
+use crate::identity;
+use crate::result::Outcome;
+use crate::store;
+
+/// Assigns addresses.
+pub(crate) fn add(conf: &NetConf, call: &Call, variables: &Variables) -> Result<Outcome, CniError> {
+    conf.check_name()?;
+    let node = identity::node_name(conf)?;
+    let mut machine = attachment::assignment(conf, call, &node)?;
+    let store = store::open(conf, variables)?;
+    let information = api::key_text(&Key::ClusterInformation)
+        .into_iter()
+        .map(Query::key);
+    let queries: Vec<Query> = information
+        .chain(store::first_queries(&mut machine))
+        .collect();
+    let snapshot = store.read(&queries)?;
+    store::check_ready(&snapshot)?;
+    let assigned = store.run(machine, &[], Some(snapshot), &mut |_| Ok(Vec::new()))?;
+    let assigned = assigned.map_err(|e| attachment::refusal(&e))?;
+    Ok(Outcome {
+        ips: assigned.iter().map(|one| Cidr::host(one.addr)).collect(),
+        ..Outcome::default()
+    })
+}
+
+/// Gives addresses back.
+pub(crate) fn del(conf: &NetConf, call: &Call, variables: &Variables) -> Result<(), CniError> {
+    conf.check_name()?;
+    let store = store::open(conf, variables)?;
+    let machine = release_handles(attachment::handles(conf, call), store::now());
+    let released = store.run_alone(machine)?;
+    released
+        .map(|_| ())
+        .map_err(|e| CniError::from_source(Code::Ipam, "failed to give the addresses back", &e))
+}
+
+/// Looks whether the container has addresses.
+pub(crate) fn check(conf: &NetConf, call: &Call, variables: &Variables) -> Result<(), CniError> {
+    conf.check_name()?;
+    let store = store::open(conf, variables)?;
+    let key = api::key_text(&Key::Handle(identity::handle(&conf.name, &call.container)));
+    let queries: Vec<Query> = key.into_iter().map(Query::key).collect();
+    if store.read(&queries)?.entries.is_empty() {
+        return Err(CniError::new(
+            Code::Differs,
+            format!(
+                "container {} has no addresses in network {}",
+                call.container, conf.name
+            ),
+        ));
+    }
+    Ok(())
+}

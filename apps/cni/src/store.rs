@@ -1,0 +1,302 @@
+//! The datastore as the plugin uses it: IPAM machines driven over it, endpoints read and written, requests counted.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use api::Kind;
+use datastore::{
+    AnyStore, Close, CommitError, Datastore, FileSettings, Options, Query, Snapshot, StoreChoice,
+    StoreRequest, Write, block_on_ready,
+};
+use ipam::{Change, Entry, Expect, Machine, Operation, Reply, Revision, Step, Timestamp};
+use model::{AffinityOwner, ClusterInformation, Key, Resource};
+
+use crate::conf::NetConf;
+use crate::environment::Variables;
+use crate::error::{CniError, Code};
+
+/// An open datastore.
+pub(crate) struct Store {
+    inner: AnyStore,
+}
+
+/// Opens the store that configuration and environment name.
+pub(crate) fn open(conf: &NetConf, variables: &Variables) -> Result<Store, CniError> {
+    let kubernetes = &conf.kubernetes;
+    let is_kubernetes = !kubernetes.kubeconfig.is_empty();
+    let request = StoreRequest {
+        flag: None,
+        file: Some(FileSettings {
+            name: "the network configuration".into(),
+            datastore_type: conf.datastore_type.clone(),
+            datastore_file: conf.datastore_file.clone(),
+            etcd: conf
+                .etcd_endpoints
+                .as_ref()
+                .map(|_| "etcd_endpoints".into()),
+            kubernetes: is_kubernetes.then(|| "kubernetes.kubeconfig".into()),
+        }),
+        environment: variables.clone(),
+    };
+    let choice = StoreChoice::of(&request)
+        .map_err(|e| CniError::from_source(Code::Config, "failed to choose the datastore", &e))?;
+    let options = Options {
+        // The agent makes the store; the plugin must be quick, and leaves the log for others to fold.
+        missing: datastore::Missing::Refuse,
+        close: Close::Leave,
+        ..Options::default()
+    };
+    let opened = choice.open_with(options);
+    let inner = opened.map_err(|e| {
+        CniError::from_source(Code::TryAgain, "failed to open the datastore", &e)
+            .hint("is calico-node running on this host, and does datastore_file name its store?")
+    })?;
+    Ok(Store { inner })
+}
+
+/// The time of the machine.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Decides, from the snapshot on which a commit rests, what else is to be written with it.
+pub(crate) type Beside<'a> = &'a mut dyn FnMut(&Snapshot) -> Result<Vec<Write>, CniError>;
+
+fn read_error(error: &datastore::ReadError) -> CniError {
+    CniError::from_source(Code::TryAgain, "failed to read the datastore", error)
+}
+
+fn commit_error(error: &CommitError) -> CniError {
+    CniError::from_source(Code::TryAgain, "failed to write the datastore", error)
+}
+
+/// Whether somebody else was faster.
+pub(crate) fn is_conflict(error: &CommitError) -> bool {
+    matches!(
+        error,
+        CommitError::AlreadyExists { .. }
+            | CommitError::NotFound { .. }
+            | CommitError::Conflict { .. }
+    )
+}
+
+impl Store {
+    pub(crate) fn read(&self, queries: &[Query]) -> Result<Snapshot, CniError> {
+        block_on_ready(self.inner.read(queries)).map_err(|e| read_error(&e))
+    }
+
+    /// Makes writes; false if somebody else was faster.
+    pub(crate) fn commit(&self, writes: &[Write]) -> Result<bool, CniError> {
+        match block_on_ready(self.inner.commit(writes)) {
+            Ok(_) => Ok(true),
+            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) => Err(commit_error(&error)),
+        }
+    }
+
+    /// How many requests were made.
+    pub(crate) fn requests(&self) -> u64 {
+        self.inner.stats().requests()
+    }
+
+    /// Runs an IPAM operation. `more` is read with each of its reads, and `beside` may add writes to its commit, so that
+    /// both together are one request each. `first` is the answer to its first read, if that was made already.
+    pub(crate) fn run<O: Operation>(
+        &self,
+        mut machine: Machine<O>,
+        more: &[Query],
+        mut first: Option<Snapshot>,
+        beside: Beside<'_>,
+    ) -> Result<O::Outcome, CniError> {
+        let mut reply = Reply::Start;
+        let mut extra = Vec::new();
+        loop {
+            reply = match machine.step(reply) {
+                Step::Read(wanted) => {
+                    let mut queries: Vec<Query> = more.to_vec();
+                    for query in wanted.iter().flat_map(translate) {
+                        if !queries.contains(&query) {
+                            queries.push(query);
+                        }
+                    }
+                    let snapshot = match first.take() {
+                        Some(snapshot) => snapshot,
+                        None => self.read(&queries)?,
+                    };
+                    extra = beside(&snapshot)?;
+                    Reply::Snapshot(entries(&snapshot))
+                }
+                Step::Commit(writes) => {
+                    let mut all = encode(writes)?;
+                    all.append(&mut extra);
+                    if self.commit(&all)? {
+                        Reply::Committed
+                    } else {
+                        Reply::Conflict
+                    }
+                }
+                Step::Done(outcome) => {
+                    // The operation had nothing to write, but its caller may.
+                    if !extra.is_empty() && !self.commit(&extra)? {
+                        reply = Reply::Conflict;
+                        extra = Vec::new();
+                        continue;
+                    }
+                    return Ok(outcome);
+                }
+            };
+        }
+    }
+
+    /// Runs an IPAM operation on its own.
+    pub(crate) fn run_alone<O: Operation>(
+        &self,
+        machine: Machine<O>,
+    ) -> Result<O::Outcome, CniError> {
+        self.run(machine, &[], None, &mut |_| Ok(Vec::new()))
+    }
+}
+
+/// What an operation reads first.
+pub(crate) fn first_queries<O: Operation>(machine: &mut Machine<O>) -> Vec<Query> {
+    match machine.step(Reply::Start) {
+        Step::Read(queries) => queries.iter().flat_map(translate).collect(),
+        Step::Commit(_) | Step::Done(_) => Vec::new(),
+    }
+}
+
+fn translate(query: &ipam::Query) -> Vec<Query> {
+    let prefix = |kind: Kind| Query::prefix(api::store_prefix(kind, None));
+    let blocks = || prefix(Kind::IpamBlock);
+    match query {
+        ipam::Query::Key(key) => api::key_text(key).into_iter().map(Query::key).collect(),
+        ipam::Query::Pools => vec![prefix(Kind::IpPool)],
+        ipam::Query::Reservations => vec![prefix(Kind::IpReservation)],
+        // A join cannot be asked of the store; all blocks are one range of it, and they are few.
+        ipam::Query::OwnBlocks(AffinityOwner::Host(host)) => {
+            let affinities =
+                model::Family::ALL.map(|family| api::host_affinities_prefix(host, family));
+            affinities
+                .into_iter()
+                .map(Query::prefix)
+                .chain([blocks()])
+                .collect()
+        }
+        ipam::Query::OwnBlocks(AffinityOwner::Virtual(_)) | ipam::Query::AllAffinities => {
+            let affinities = api::store_prefixes(Kind::BlockAffinity, None);
+            affinities
+                .into_iter()
+                .map(Query::prefix)
+                .chain([blocks()])
+                .collect()
+        }
+        ipam::Query::HandleBlocks(id) => {
+            let handle = api::key_text(&Key::Handle(id.clone()));
+            handle
+                .into_iter()
+                .map(Query::key)
+                .chain([blocks()])
+                .collect()
+        }
+        ipam::Query::Blocks(_) | ipam::Query::AllBlocks => vec![blocks()],
+        ipam::Query::AllHandles => vec![prefix(Kind::IpamHandle)],
+    }
+}
+
+/// The snapshot as IPAM sees it. What cannot be decoded is there without a value.
+pub(crate) fn entries(snapshot: &Snapshot) -> Vec<Entry> {
+    snapshot
+        .entries
+        .iter()
+        .filter_map(|entry| {
+            let (key, value) = match api::decode(&entry.key, &entry.value) {
+                Ok(update) => (update.key, Some(update.value?)),
+                Err(invalid) => (invalid.key?, None),
+            };
+            Some(Entry {
+                key,
+                value,
+                revision: Revision(entry.revision.get()),
+            })
+        })
+        .collect()
+}
+
+fn encode(writes: Vec<ipam::Write>) -> Result<Vec<Write>, CniError> {
+    let bad = |e: &dyn std::error::Error| {
+        CniError::from_source(Code::Io, "failed to encode an IPAM object", e)
+    };
+    ipam::merge(writes)
+        .into_iter()
+        .map(|write| {
+            let expected = match write.expect {
+                Expect::Unchanged(Revision(revision)) => Some(datastore::Revision::new(revision)),
+                // After merging, what follows an earlier write of the same commit is that write.
+                Expect::Absent | Expect::AsWritten => None,
+            };
+            match (write.change, expected) {
+                (Change::Put(value), expected) => {
+                    let (key, bytes) = api::encode(&write.key, &value).map_err(|e| bad(&e))?;
+                    Ok(match expected {
+                        Some(revision) => Write::update(key, bytes, revision),
+                        None => Write::create(key, bytes),
+                    })
+                }
+                (Change::Delete, expected) => {
+                    let key = api::key_text(&write.key).unwrap_or_default();
+                    Ok(Write::delete(key, expected))
+                }
+            }
+        })
+        .collect()
+}
+
+/// The value of a key in a snapshot, if it is there and can be read.
+pub(crate) fn resource(snapshot: &Snapshot, key: &Key) -> Option<Resource> {
+    let entry = snapshot.get(&api::key_text(key)?)?;
+    api::decode(&entry.key, &entry.value).ok()?.value
+}
+
+/// Refuses to work on a datastore that says it is not ready, or that no agent has set up.
+pub(crate) fn check_ready(snapshot: &Snapshot) -> Result<(), CniError> {
+    let information = match resource(snapshot, &Key::ClusterInformation) {
+        Some(Resource::ClusterInformation(information)) => Some(information),
+        _ => None,
+    };
+    match information {
+        Some(ClusterInformation {
+            datastore_ready: Some(true),
+            ..
+        }) => Ok(()),
+        Some(_) => Err(CniError::new(
+            Code::TryAgain,
+            "the datastore is not ready: ClusterInformation default has datastoreReady false",
+        )
+        .hint(
+            "a migration or upgrade may be under way; calicoctl datastore migrate unlock ends one",
+        )),
+        None => Err(CniError::new(
+            Code::TryAgain,
+            "the datastore has no ClusterInformation yet",
+        )
+        .hint("calico-node makes it when it first runs; is it running?")),
+    }
+}
+
+/// Identity and time of birth for an object about to be created.
+pub(crate) fn stamp(object: &mut api::Object) {
+    let uid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+    object.stamp(uid.trim(), &now().to_string());
+}
+
+/// The environment of this process.
+pub(crate) fn variables() -> Variables {
+    let pairs = std::env::vars_os();
+    let text: BTreeMap<String, String> = pairs
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    text
+}
