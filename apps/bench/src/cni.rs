@@ -1,0 +1,137 @@
+//! Whole ADD and DEL of the CNI plugin as a runtime sees them: a process for each, with its configuration on standard input.
+//!
+//! Beside it: the same kernel objects by netlink in this process (the floor), and the distribution's `ptp` with `host-local`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use linux::netns;
+use linux::route::{LinkRef, RouteSocket};
+use serde_json::{Value, json};
+
+use crate::sample::{Samples, children_cpu, heading, line};
+use crate::site::{self, Agent, Host};
+
+const RUNS: usize = 100;
+
+pub(crate) fn run(bin: &Path, cni: &Path) -> anyhow::Result<()> {
+    heading("CNI ADD and DEL (upstream: 375 ms, 308 ms CPU; 279 ms, 213 ms CPU)");
+    floor()?;
+    let distribution = PathBuf::from("/usr/lib/cni");
+    if distribution.join("ptp").exists() {
+        let host = Host::new("ptp")?;
+        let directory = std::env::temp_dir().join(format!("cbench-ptp-{}", std::process::id()));
+        let network = json!({
+            "cniVersion": "1.0.0", "name": "bench", "type": "ptp",
+            "ipam": { "type": "host-local", "subnet": "10.66.0.0/16", "dataDir": directory },
+        });
+        let result = plugin(&host, "distribution's ptp + host-local", &distribution, "ptp", &network);
+        // What is left there is only the plugin's own ledger.
+        let _ = std::fs::remove_dir_all(&directory);
+        result?;
+    } else {
+        line("distribution's ptp + host-local", "SKIPPED: containernetworking-plugins is not installed");
+    }
+    let host = Host::new("cni")?;
+    let agent = Agent::start(&host, bin)?;
+    let network = |wait: u32| {
+        json!({
+            "cniVersion": "1.0.0", "name": "bench", "type": "calico",
+            "datastore_type": "embedded", "datastore_file": agent.store(),
+            "nodename": "bench", "nodename_file": agent.directory().join("nodename"),
+            "mtu": 1450, "log_file_path": agent.directory().join("cni.log"),
+            "endpoint_status_dir": agent.directory().join("endpoint-status"),
+            "policy_setup_timeout_seconds": wait,
+            "ipam": { "type": "calico-ipam", "ipam_lock_file": agent.directory().join("ipam.lock") },
+        })
+    };
+    let cni = cni.canonicalize().with_context(|| format!("{} is not there", cni.display()))?;
+    plugin(&host, "calico, without the wait for policy", &cni, "calico", &network(0))?;
+    plugin(&host, "calico, policy in the kernel when ADD returns", &cni, "calico", &network(10))
+}
+
+fn floor() -> anyhow::Result<()> {
+    let host = Host::new("floor")?;
+    let (mut add, mut del) = (Samples::default(), Samples::default());
+    for pod in 0..RUNS {
+        let begin = Instant::now();
+        let netns = site::join(&host, pod)?;
+        add.add(begin.elapsed());
+        let begin = Instant::now();
+        netns::in_netns(&host.netns, || -> anyhow::Result<()> {
+            let mut routes = RouteSocket::open()?;
+            routes.change(|c| {
+                c.delete_link(LinkRef::Name(&site::interface(pod)));
+            })?;
+            Ok(())
+        })??;
+        del.add(begin.elapsed());
+        drop(netns);
+    }
+    line("floor, netlink in this process: ADD", &add);
+    line("floor, netlink in this process: DEL", &del);
+    Ok(())
+}
+
+fn plugin(host: &Host, what: &str, path: &Path, name: &str, network: &Value) -> anyhow::Result<()> {
+    let (mut add, mut del) = (Samples::default(), Samples::default());
+    let (mut add_cpu, mut del_cpu) = (0.0, 0.0);
+    for run in 0..RUNS {
+        let pod = format!("cbench-pod-{}-{run}", std::process::id());
+        netns::create(&pod)?;
+        let result = (|| {
+            add_cpu -= children_cpu();
+            add.add(call(host, path, name, "ADD", &pod, network)?);
+            add_cpu += children_cpu();
+            del_cpu -= children_cpu();
+            del.add(call(host, path, name, "DEL", &pod, network)?);
+            del_cpu += children_cpu();
+            anyhow::Ok(())
+        })();
+        netns::delete(&pod)?;
+        result?;
+    }
+    let cpu = |total: f64| format!("{:.1} ms CPU each", total * 1e3 / RUNS as f64);
+    line(&format!("{what}: ADD"), &add);
+    line(&format!("{what}: ADD"), cpu(add_cpu));
+    line(&format!("{what}: DEL"), &del);
+    line(&format!("{what}: DEL"), cpu(del_cpu));
+    Ok(())
+}
+
+fn call(
+    host: &Host,
+    path: &Path,
+    name: &str,
+    verb: &str,
+    pod: &str,
+    network: &Value,
+) -> anyhow::Result<std::time::Duration> {
+    let mut command: Command = host.command(&path.join(name));
+    command
+        .env("CNI_COMMAND", verb)
+        .env("CNI_CONTAINERID", pod)
+        .env("CNI_NETNS", format!("/run/netns/{pod}"))
+        .env("CNI_IFNAME", "eth0")
+        .env("CNI_PATH", path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let begin = Instant::now();
+    let mut child = command.spawn().with_context(|| format!("failed to run {name}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(network.to_string().as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    let took = begin.elapsed();
+    anyhow::ensure!(
+        output.status.success(),
+        "{name} {verb} failed: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(took)
+}
