@@ -28,12 +28,21 @@ pub(crate) fn run(bin: &Path, cni: &Path) -> anyhow::Result<()> {
             "cniVersion": "1.0.0", "name": "bench", "type": "ptp",
             "ipam": { "type": "host-local", "subnet": "10.66.0.0/16", "dataDir": directory },
         });
-        let result = plugin(&host, "distribution's ptp + host-local", &distribution, "ptp", &network);
+        let result = plugin(
+            &host,
+            "distribution's ptp + host-local",
+            &distribution,
+            "ptp",
+            &network,
+        );
         // What is left there is only the plugin's own ledger.
         let _ = std::fs::remove_dir_all(&directory);
         result?;
     } else {
-        line("distribution's ptp + host-local", "SKIPPED: containernetworking-plugins is not installed");
+        line(
+            "distribution's ptp + host-local",
+            "SKIPPED: containernetworking-plugins is not installed",
+        );
     }
     let host = Host::new("cni")?;
     let agent = Agent::start(&host, bin)?;
@@ -48,9 +57,23 @@ pub(crate) fn run(bin: &Path, cni: &Path) -> anyhow::Result<()> {
             "ipam": { "type": "calico-ipam", "ipam_lock_file": agent.directory().join("ipam.lock") },
         })
     };
-    let cni = cni.canonicalize().with_context(|| format!("{} is not there", cni.display()))?;
-    plugin(&host, "calico, without the wait for policy", &cni, "calico", &network(0))?;
-    plugin(&host, "calico, policy in the kernel when ADD returns", &cni, "calico", &network(10))
+    let cni = cni
+        .canonicalize()
+        .with_context(|| format!("{} is not there", cni.display()))?;
+    plugin(
+        &host,
+        "calico, without the wait for policy",
+        &cni,
+        "calico",
+        &network(0),
+    )?;
+    plugin(
+        &host,
+        "calico, policy in the kernel when ADD returns",
+        &cni,
+        "calico",
+        &network(10),
+    )
 }
 
 fn floor() -> anyhow::Result<()> {
@@ -121,7 +144,9 @@ fn call(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let begin = Instant::now();
-    let mut child = command.spawn().with_context(|| format!("failed to run {name}"))?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("failed to run {name}"))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(network.to_string().as_bytes())?;
     }

@@ -20,7 +20,10 @@ pub(crate) fn run(bin: &Path) -> anyhow::Result<()> {
     let share = (after.ticks - before.ticks) / SECONDS as f64;
     line("CPU", format!("{share:.3} % of a core"));
     let switches = (after.switches - before.switches) / SECONDS as f64;
-    line("wake-ups (voluntary context switches)", format!("{switches:.2} a second"));
+    line(
+        "wake-ups (voluntary context switches)",
+        format!("{switches:.2} a second"),
+    );
     line("memory (RSS)", format!("{:.1} MB", after.rss_kib / 1024.0));
     Ok(())
 }
@@ -35,17 +38,26 @@ struct Usage {
 fn usage(pid: u32) -> anyhow::Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the agent is gone")?;
     let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
-    let ticks = fields.skip(11).take(2).filter_map(|f| f.parse::<f64>().ok()).sum();
+    let ticks = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|f| f.parse::<f64>().ok())
+        .sum();
     let mut switches = 0.0;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let status = std::fs::read_to_string(thread?.path().join("status"))?;
         switches += value(&status, "voluntary_ctxt_switches:");
     }
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    Ok(Usage { ticks, switches, rss_kib: value(&status, "VmRSS:") })
+    Ok(Usage {
+        ticks,
+        switches,
+        rss_kib: value(&status, "VmRSS:"),
+    })
 }
 
 fn value(status: &str, name: &str) -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0.0)
 }

@@ -21,10 +21,13 @@ const PODS: usize = 110;
 const CHANGES: usize = 100;
 
 pub(crate) fn run(bin: &Path) -> anyhow::Result<()> {
-    heading("datastore to kernel, 110 local pods (upstream: 7-13 ms a rule or member, quiet machine)");
+    heading(
+        "datastore to kernel, 110 local pods (upstream: 7-13 ms a rule or member, quiet machine)",
+    );
     let host = Host::new("latency")?;
-    let _pods: Vec<NetNs> =
-        (0..PODS).map(|pod| site::join(&host, pod)).collect::<anyhow::Result<_>>()?;
+    let _pods: Vec<NetNs> = (0..PODS)
+        .map(|pod| site::join(&host, pod))
+        .collect::<anyhow::Result<_>>()?;
     let agent = Agent::start(&host, bin)?;
     let store = EmbeddedStore::open(agent.store())?;
     populate(&store)?;
@@ -71,7 +74,9 @@ fn changes(
         let begin = Instant::now();
         let objects = committed(monitor, Duration::from_secs(5))?;
         outcome.times.add(begin.elapsed());
-        outcome.objects.push(objects.context("the kernel was not changed within 5 s")?);
+        outcome
+            .objects
+            .push(objects.context("the kernel was not changed within 5 s")?);
     }
     Ok(outcome)
 }

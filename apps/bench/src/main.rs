@@ -49,11 +49,17 @@ fn main() -> ExitCode {
         eprintln!("calico-bench: network namespaces need root");
         return ExitCode::FAILURE;
     }
-    let measures = match arguments.measure.unwrap_or(Measure::All) {
-        Measure::All => {
-            vec![Measure::Startup, Measure::Packets, Measure::Latency, Measure::Cni, Measure::Idle]
+    let measures = match arguments.measure {
+        None | Some(Measure::All) => {
+            vec![
+                Measure::Startup,
+                Measure::Packets,
+                Measure::Latency,
+                Measure::Cni,
+                Measure::Idle,
+            ]
         }
-        one => vec![one],
+        Some(one) => vec![one],
     };
     let mut code = ExitCode::SUCCESS;
     for measure in measures {

@@ -51,7 +51,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
         case("floor: no ruleset", None),
         case("10 policies, all of the pods", Some(ruleset(10, 10))),
         case("10 000 policies, 10 of the pods", Some(ruleset(10_000, 10))),
-        case("10 000 policies, all of the pods", Some(ruleset(10_000, 10_000))),
+        case(
+            "10 000 policies, all of the pods",
+            Some(ruleset(10_000, 10_000)),
+        ),
     ];
     let stop = AtomicBool::new(false);
     let echo = netns::in_netns(&pods[1], || UdpSocket::bind((site::address(1), PORT)))??;
@@ -80,7 +83,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     })?;
     for case in &cases {
         line(&format!("{}: round trip", case.name), &case.established);
-        line(&format!("{}: first round trip of a flow", case.name), &case.first);
+        line(
+            &format!("{}: first round trip of a flow", case.name),
+            &case.first,
+        );
     }
     Ok(())
 }
@@ -108,7 +114,9 @@ fn measure(case: &mut Case) -> anyhow::Result<()> {
         let mut buffer = [0u8; 64];
         let begin = Instant::now();
         socket.send_to(b"calico", to)?;
-        socket.recv(&mut buffer).context("no answer: does the ruleset allow it?")?;
+        socket
+            .recv(&mut buffer)
+            .context("no answer: does the ruleset allow it?")?;
         Ok(begin.elapsed())
     };
     let open = || -> anyhow::Result<UdpSocket> {
@@ -140,7 +148,10 @@ fn ruleset(policies: usize, applying: usize) -> Ruleset {
         ..Profile::default()
     };
     let value = Some(Resource::Profile(profile.into()));
-    graph.apply(Update { key: Key::Profile("open".into()), value });
+    graph.apply(Update {
+        key: Key::Profile("open".into()),
+        value,
+    });
     for number in 0..policies {
         graph.apply(policy(number, applying));
     }
@@ -168,16 +179,30 @@ fn endpoint(pod: usize) -> Update {
         ..WorkloadEndpoint::default()
     };
     let value = Some(Resource::WorkloadEndpoint(endpoint));
-    Update { key: Key::WorkloadEndpoint(id), value }
+    Update {
+        key: Key::WorkloadEndpoint(id),
+        value,
+    }
 }
 
 fn policy(number: usize, applying: usize) -> Update {
-    let selector = if number < applying { "app == 'bench'" } else { "app == 'other'" };
-    let port = if number + 1 == applying { PORT } else { 1_000 + u16::try_from(number % 60_000).unwrap_or(0) };
+    let selector = if number < applying {
+        "app == 'bench'"
+    } else {
+        "app == 'other'"
+    };
+    let port = if number + 1 == applying {
+        PORT
+    } else {
+        1_000 + u16::try_from(number % 60_000).unwrap_or(0)
+    };
     let ports = vec![PortMatch::Range(PortRange::one(port))];
     let rule = Rule {
         protocol: Some(Protocol::UDP),
-        destination: EntityMatch { ports: Some(ports), ..EntityMatch::default() },
+        destination: EntityMatch {
+            ports: Some(ports),
+            ..EntityMatch::default()
+        },
         ..Rule::any(Action::Allow)
     };
     let id = PolicyId {
@@ -189,7 +214,10 @@ fn policy(number: usize, applying: usize) -> Update {
         tier: "default".into(),
         order: Order::LAST,
         selector: Selector::parse(selector).unwrap_or_else(|_| Selector::all()),
-        types: PolicyTypes { ingress: true, egress: false },
+        types: PolicyTypes {
+            ingress: true,
+            egress: false,
+        },
         ingress: vec![rule],
         egress: Vec::new(),
         staged: Staged::No,
@@ -198,5 +226,8 @@ fn policy(number: usize, applying: usize) -> Update {
         apply_on_forward: false,
         always_active: false,
     };
-    Update { key: Key::Policy(id), value: Some(Resource::Policy(policy.into())) }
+    Update {
+        key: Key::Policy(id),
+        value: Some(Resource::Policy(policy.into())),
+    }
 }

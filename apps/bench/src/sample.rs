@@ -30,7 +30,13 @@ impl Samples {
 impl std::fmt::Display for Samples {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ms = |share| self.quantile(share).as_secs_f64() * 1e3;
-        write!(f, "p50 {:8.3} ms  p99 {:8.3} ms  n {}", ms(0.5), ms(0.99), self.0.len())
+        write!(
+            f,
+            "p50 {:8.3} ms  p99 {:8.3} ms  n {}",
+            ms(0.5),
+            ms(0.99),
+            self.0.len()
+        )
     }
 }
 
@@ -49,5 +55,10 @@ pub(crate) fn children_cpu() -> f64 {
     // Fields 16 and 17 of proc_pid_stat(5), in clock ticks of 10 ms.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
-    fields.skip(13).take(2).filter_map(|f| f.parse::<f64>().ok()).sum::<f64>() / 100.0
+    fields
+        .skip(13)
+        .take(2)
+        .filter_map(|f| f.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
 }

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use linux::netns::{self, NetNs};
-use linux::route::{
-    Address, LinkRef, LinkState, NextHop, Route, RouteSocket, Veth, VethEnd,
-};
+use linux::route::{Address, LinkRef, LinkState, NextHop, Route, RouteSocket, Veth, VethEnd};
 use model::{Cidr, Family, Mac};
 
 /// A named network namespace that is deleted with the value.
@@ -40,7 +38,9 @@ impl Host {
     /// A command that runs inside.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.name)).arg(program);
+        command
+            .arg(format!("--net=/run/netns/{}", self.name))
+            .arg(program);
         command
     }
 }
@@ -71,18 +71,31 @@ pub(crate) fn join(host: &Host, pod: usize) -> anyhow::Result<NetNs> {
     netns::in_netns(&host.netns, || -> anyhow::Result<()> {
         let mut routes = RouteSocket::open()?;
         let veth = Veth {
-            host: VethEnd { name: &name, mac: Some(Mac([0xee; 6])), mtu: None },
+            host: VethEnd {
+                name: &name,
+                mac: Some(Mac([0xee; 6])),
+                mtu: None,
+            },
             host_state: LinkState::Up,
-            peer: VethEnd { name: "eth0", mac: None, mtu: None },
+            peer: VethEnd {
+                name: "eth0",
+                mac: None,
+                mtu: None,
+            },
             peer_netns: Some(netns.as_fd()),
             queues: None,
         };
         routes.change(|c| {
             c.add_veth(&veth);
         })?;
-        let link = routes.link(LinkRef::Name(&name))?.context("the link that was just made")?;
+        let link = routes
+            .link(LinkRef::Name(&name))?
+            .context("the link that was just made")?;
         routes.change(|c| {
-            c.replace_route(&Route { priority: 1024, ..Route::over(Cidr::host(addr), link.index) });
+            c.replace_route(&Route {
+                priority: 1024,
+                ..Route::over(Cidr::host(addr), link.index)
+            });
         })?;
         std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/proxy_arp"), "1")?;
         std::fs::write(format!("/proc/sys/net/ipv4/neigh/{name}/proxy_delay"), "0")?;
@@ -95,14 +108,20 @@ pub(crate) fn join(host: &Host, pod: usize) -> anyhow::Result<NetNs> {
     })??;
     netns::in_netns(&netns, || -> anyhow::Result<()> {
         let mut routes = RouteSocket::open()?;
-        let link = routes.link(LinkRef::Name("eth0"))?.context("the pod's link")?.index;
+        let link = routes
+            .link(LinkRef::Name("eth0"))?
+            .context("the pod's link")?
+            .index;
         let gateway: IpAddr = [169, 254, 1, 1].into();
         routes.change(|c| {
             c.set_state(LinkRef::Name("lo"), LinkState::Up);
             c.set_state(LinkRef::Index(link), LinkState::Up);
             c.replace_address(&Address::host(link, addr));
             c.replace_route(&Route::over(Cidr::host(gateway), link));
-            let hop = NextHop { link: Some(link), ..NextHop::gateway(gateway) };
+            let hop = NextHop {
+                link: Some(link),
+                ..NextHop::gateway(gateway)
+            };
             c.replace_route(&Route::by(Cidr::any(Family::V4), hop));
         })?;
         Ok(())
@@ -123,17 +142,26 @@ impl Agent {
         std::fs::create_dir_all(&directory)?;
         let mut command = host.command(&bin.join("calico-node"));
         environment(&mut command, &directory);
-        let process = command.stderr(Stdio::null()).spawn().context("failed to start calico-node")?;
+        let process = command
+            .stderr(Stdio::null())
+            .spawn()
+            .context("failed to start calico-node")?;
         let agent = Agent { process, directory };
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let mut probe = host.command(&bin.join("calico-node"));
             environment(&mut probe, &agent.directory);
-            probe.arg("-felix-ready").stdout(Stdio::null()).stderr(Stdio::null());
+            probe
+                .arg("-felix-ready")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             if probe.status()?.success() {
                 return Ok(agent);
             }
-            anyhow::ensure!(Instant::now() < deadline, "calico-node is not ready after 20 s");
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "calico-node is not ready after 20 s"
+            );
         }
     }
 

@@ -17,7 +17,9 @@ pub(crate) fn run(bin: &Path) -> anyhow::Result<()> {
     for _ in 0..RUNS {
         floor.add(timed(&mut Command::new("true"))?);
         let calicoctl = bin.join("calicoctl");
-        version.add(timed(Command::new(calicoctl).args(["version", "--client"]))?);
+        version.add(timed(
+            Command::new(calicoctl).args(["version", "--client"]),
+        )?);
     }
     line("floor: true", &floor);
     line("calicoctl version --client", &version);
@@ -29,7 +31,9 @@ fn timed(command: &mut Command) -> anyhow::Result<std::time::Duration> {
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     let took = begin.elapsed();
     anyhow::ensure!(
-        status.with_context(|| format!("failed to run {command:?}"))?.success(),
+        status
+            .with_context(|| format!("failed to run {command:?}"))?
+            .success(),
         "{command:?} failed"
     );
     Ok(took)
