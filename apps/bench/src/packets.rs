@@ -24,7 +24,7 @@ use model::{
 use crate::sample::{Samples, heading, line};
 use crate::site::{self, Host};
 
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 5;
 const ROUND_TRIPS: usize = 4_000;
 const FLOWS: usize = 1_000;
 const PORT: u16 = 7;

@@ -228,22 +228,11 @@ fn matched(rule: Rule, wanted: &Match, tree: &TreeRule, options: NftOptions) -> 
         Match::IcmpCode(sense, code) => {
             rule.cmp(Field::IcmpCode, compared(*sense), Bytes::byte(*code))
         }
-        Match::Nets(sense, side, nets) => {
-            let family = nets.first().map_or(Family::V4, |net| net.family());
-            let elements = disjoint(nets)
-                .into_iter()
-                .map(|net| element(&SetElement::Net(net)));
-            one_of(rule, *sense, address(*side, family), elements)
-        }
+        Match::Nets(sense, side, nets) => in_nets(rule, *sense, *side, nets),
         Match::Set(sense, side, name) => {
             looked_up(rule, *sense, vec![address(*side, family_of(tree))], name)
         }
-        Match::Ports(sense, side, ranges) => {
-            let part = |r: &model::PortRange| {
-                Element::new(Part::ports(PortRange::from(r.first()..=r.last())))
-            };
-            one_of(rule, *sense, port(*side), ranges.iter().map(part))
-        }
+        Match::Ports(sense, side, ranges) => in_ports(rule, *sense, *side, ranges),
         Match::PortSet(sense, side, name) => {
             let family = family_of(tree);
             let fields = vec![address(*side, family), Field::L4proto, port(*side)];
@@ -262,6 +251,38 @@ fn matched(rule: Rule, wanted: &Match, tree: &TreeRule, options: NftOptions) -> 
                 .l4proto(Protocol::ICMPV6.number())
                 .one_of(Field::IcmpType, kinds.map(Element::new))
         }
+    }
+}
+
+/// One network is compared; several are a set within the rule. Sets within rules are not free: the kernel finds a name for each
+/// by looking at all others.
+fn in_nets(rule: Rule, sense: Sense, side: Side, nets: &[model::Cidr]) -> Rule {
+    let nets = disjoint(nets);
+    let [net] = nets.as_slice() else {
+        let family = nets.first().map_or(Family::V4, |net| net.family());
+        let elements = nets.into_iter().map(|net| element(&SetElement::Net(net)));
+        return one_of(rule, sense, address(side, family), elements);
+    };
+    let prefix = (net.addr(), net.len());
+    match (sense, side) {
+        (Sense::Is, Side::Source) => rule.saddr(prefix),
+        (Sense::IsNot, Side::Source) => rule.not_saddr(prefix),
+        (Sense::Is, Side::Destination) => rule.daddr(prefix),
+        (Sense::IsNot, Side::Destination) => rule.not_daddr(prefix),
+    }
+}
+
+fn in_ports(rule: Rule, sense: Sense, side: Side, ranges: &[model::PortRange]) -> Rule {
+    let nft = |range: &model::PortRange| PortRange::from(range.first()..=range.last());
+    let [range] = ranges else {
+        let part = |range| Element::new(Part::ports(nft(range)));
+        return one_of(rule, sense, port(side), ranges.iter().map(part));
+    };
+    match (sense, side) {
+        (Sense::Is, Side::Source) => rule.sport(nft(range)),
+        (Sense::IsNot, Side::Source) => rule.not_sport(nft(range)),
+        (Sense::Is, Side::Destination) => rule.dport(nft(range)),
+        (Sense::IsNot, Side::Destination) => rule.not_dport(nft(range)),
     }
 }
 

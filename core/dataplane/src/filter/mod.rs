@@ -5,11 +5,12 @@
 
 mod own;
 pub mod sets;
+mod tiers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use calc::{Change, CompiledPolicy, LocalEndpoint, NatPool, SetDelta, SetId, TierPolicies};
+use calc::{Change, CompiledPolicy, LocalEndpoint, NatPool, SetDelta, SetId};
 use model::{Family, PolicyId, WorkloadEndpointId};
 
 use crate::rules::hooks::{self, Hook, HookOptions};
@@ -37,7 +38,9 @@ pub struct Filter {
     by_interface: BTreeMap<Box<str>, BTreeSet<WorkloadEndpointId>>,
     pools: BTreeMap<Box<str>, NatPool>,
     chains: BTreeMap<ChainName, Vec<TreeRule>>,
-    tier_users: BTreeMap<ChainName, usize>,
+    tiers: BTreeMap<ChainName, tiers::TierChain>,
+    policy_tiers: BTreeMap<PolicyId, BTreeSet<ChainName>>,
+    printed: BTreeMap<(Direction, PolicyId), tiers::Printed>,
     endpoint_tiers: BTreeMap<Box<str>, Vec<ChainName>>,
     sets: BTreeMap<SetName, KernelSet>,
     dirty: Dirty,
@@ -85,7 +88,9 @@ impl Filter {
             by_interface: BTreeMap::new(),
             pools: BTreeMap::new(),
             chains: BTreeMap::new(),
-            tier_users: BTreeMap::new(),
+            tiers: BTreeMap::new(),
+            policy_tiers: BTreeMap::new(),
+            printed: BTreeMap::new(),
             endpoint_tiers: BTreeMap::new(),
             sets: BTreeMap::new(),
             dirty: Dirty::default(),
@@ -333,10 +338,10 @@ impl Filter {
             .policies
             .iter()
             .filter(|(_, policy)| uses(policy, id))
-            .map(|(policy_id, policy)| (policy_id.clone(), policy.clone()))
+            .map(|(policy_id, _)| policy_id.clone())
             .collect();
-        for (policy_id, policy) in policies {
-            self.print_policy(&policy_id, &policy);
+        for policy_id in policies {
+            self.print_policy(&policy_id);
         }
         let profiles: Vec<_> = self
             .profiles
@@ -346,57 +351,6 @@ impl Filter {
             .collect();
         for (name, profile) in profiles {
             self.print_profile(&name, &profile);
-        }
-    }
-
-    fn put_policy(&mut self, id: &PolicyId, policy: Option<Arc<CompiledPolicy>>) {
-        let passing = |policy: &Option<Arc<CompiledPolicy>>| {
-            policy
-                .as_ref()
-                .map(|p| [policy::may_pass(&p.ingress), policy::may_pass(&p.egress)])
-        };
-        let old = self.policies.get(id).cloned();
-        let tiers_change =
-            passing(&old).unwrap_or_default() != passing(&policy).unwrap_or_default();
-        match &policy {
-            Some(policy) => {
-                self.policies.insert(id.clone(), policy.clone());
-                self.print_policy(id, policy);
-            }
-            None => {
-                self.policies.remove(id);
-                for direction in Direction::ALL {
-                    self.put_chain(names::policy_chain(direction, id), None);
-                }
-            }
-        }
-        // Whether a tier's chain looks for Pass after this policy is part of the tier chain.
-        if tiers_change {
-            let users: Vec<_> = self
-                .endpoints
-                .values()
-                .filter(|e| {
-                    Direction::ALL
-                        .iter()
-                        .any(|d| endpoint::policies(*d, e).any(|p| p == id))
-                })
-                .map(|e| e.interface.clone())
-                .collect();
-            for interface in users {
-                self.print_interface(&interface);
-            }
-        }
-    }
-
-    fn print_policy(&mut self, id: &PolicyId, policy: &CompiledPolicy) {
-        let origin = id.to_string();
-        for (direction, rules) in [
-            (Direction::Ingress, &policy.ingress),
-            (Direction::Egress, &policy.egress),
-        ] {
-            let names = Names(&self.graph_sets);
-            let rules = policy::chain(rules, &origin, &self.options.policy, &names);
-            self.put_chain(names::policy_chain(direction, id), Some(rules));
         }
     }
 
@@ -487,35 +441,6 @@ impl Filter {
         };
         self.print_dispatch(interface, owned);
         self.print_sources(interface, owner.as_deref());
-    }
-
-    fn use_tier(&mut self, direction: Direction, tier: &TierPolicies) -> ChainName {
-        let passing: Vec<bool> = tier
-            .policies
-            .iter()
-            .map(|id| {
-                self.policies.get(id).is_some_and(|p| match direction {
-                    Direction::Ingress => policy::may_pass(&p.ingress),
-                    Direction::Egress => policy::may_pass(&p.egress),
-                })
-            })
-            .collect();
-        let name = endpoint::tier_chain_name(direction, tier, &passing);
-        *self.tier_users.entry(name.clone()).or_default() += 1;
-        let rules = endpoint::tier_chain(direction, tier, &passing);
-        self.put_chain(name.clone(), Some(rules));
-        name
-    }
-
-    fn leave_tier(&mut self, chain: &ChainName) {
-        let Some(users) = self.tier_users.get_mut(chain) else {
-            return;
-        };
-        *users -= 1;
-        if *users == 0 {
-            self.tier_users.remove(chain);
-            self.put_chain(chain.clone(), None);
-        }
     }
 }
 

@@ -55,11 +55,6 @@ pub fn chain(
     out
 }
 
-/// True if a rule of the chain may say Pass, so that whoever jumps there must look.
-pub fn may_pass(rules: &[CompiledRule]) -> bool {
-    rules.iter().any(|rule| rule.action == Action::Pass)
-}
-
 fn target(action: Action, options: &PolicyOptions) -> Target {
     match action {
         Action::Allow => Target::Accept,
