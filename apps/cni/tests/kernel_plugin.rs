@@ -3,6 +3,7 @@
 mod lab;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use lab::{Conf, Lab, can_run};
 use linux::netns::in_netns;
@@ -419,4 +420,99 @@ fn the_ipam_plugin_alone() {
     assert_eq!(call("CHECK").error().0, 102);
     call("DEL").result();
     lab.assert_clean();
+}
+
+#[test]
+fn many_at_once() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    let conf = lab.conf(&none());
+    let names: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
+    let paths: Vec<_> = names.iter().map(|name| lab.container(name)).collect();
+    let all = |command: &'static str| -> Vec<Value> {
+        std::thread::scope(|scope| {
+            let calls: Vec<_> = names
+                .iter()
+                .zip(&paths)
+                .map(|(name, path)| {
+                    let (lab, conf) = (&lab, &conf);
+                    scope.spawn(move || lab.attach(command, name, text(path), "", conf).result())
+                })
+                .collect();
+            let answers = calls.into_iter().map(|call| call.join().expect("no panic"));
+            answers.collect()
+        })
+    };
+    let results = all("ADD");
+    let addrs: std::collections::BTreeSet<String> = results
+        .iter()
+        .flat_map(|result| result["ips"].as_array().cloned().unwrap_or_default())
+        .map(|ip| ip["address"].to_string())
+        .collect();
+    assert_eq!(addrs.len(), 16, "{addrs:?}");
+    assert_eq!(lab.links().len(), 8);
+    all("DEL");
+    lab.assert_clean();
+}
+
+#[test]
+fn an_add_killed_at_any_moment_is_taken_back_by_del() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    let netns = lab.container("a");
+    let conf = lab.conf(&none());
+    for step in 0..40 {
+        let container = format!("c{step}");
+        let after = Duration::from_micros(step * 700);
+        lab.add_and_kill(&container, text(&netns), &conf, after);
+        lab.attach("DEL", &container, text(&netns), "", &conf)
+            .result();
+        lab.assert_clean();
+    }
+}
+
+#[test]
+fn other_ipam_plugins_are_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    let netns = lab.container("a");
+    let dir = lab.dir.path().join("bin");
+    let log = lab.dir.path().join("log");
+    std::fs::create_dir(&dir).expect("made");
+    let script = format!(
+        "#!/bin/sh\necho $CNI_COMMAND >> {}\ncat > /dev/null\n[ $CNI_COMMAND = ADD ] && echo '{}'\nexit 0\n",
+        log.display(),
+        json!({"cniVersion": "1.0.0", "ips": [{"address": "192.0.2.9/24", "gateway": "192.0.2.1"}], "dns": {"nameservers": ["192.0.2.53"]}})
+    );
+    let plugin = dir.join("other-ipam");
+    std::fs::write(&plugin, script).expect("written");
+    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let conf = lab.conf(&Conf::from([("ipam", json!({"type": "other-ipam"}))]));
+    let path = dir.to_str().expect("a plain path");
+    let call = |command: &str| {
+        let environment = [
+            ("CNI_CONTAINERID", "c1"),
+            ("CNI_NETNS", text(&netns)),
+            ("CNI_IFNAME", "eth0"),
+            ("CNI_PATH", path),
+        ];
+        lab.run(command, &environment, &conf)
+    };
+    let result = call("ADD").result();
+    assert_eq!(result["ips"][0]["address"], "192.0.2.9/32");
+    assert_eq!(result["dns"]["nameservers"][0], "192.0.2.53");
+    assert_eq!(lab.objects("/ipam/"), [] as [Value; 0]);
+    call("DEL").result();
+    lab.assert_clean();
+    lab.delete_table();
+    lab.write_table();
+    let commands = std::fs::read_to_string(&log).expect("a log");
+    assert_eq!(commands, "ADD\nDEL\n");
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dataplane::nft::{Batch, Op, TableFamily, TableId};
 use datastore::{EmbeddedStore, Query, Snapshot, Write};
@@ -58,7 +59,7 @@ pub(crate) struct Lab {
     pub(crate) host: NetNs,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) store: EmbeddedStore,
-    containers: std::cell::RefCell<Vec<String>>,
+    containers: Mutex<Vec<String>>,
 }
 
 /// Changes of the network configuration.
@@ -160,14 +161,17 @@ impl Lab {
         let name = format!("{}-{name}", self.prefix);
         netns::create(&name).expect("a namespace");
         let path = PathBuf::from(format!("/run/netns/{name}"));
-        self.containers.borrow_mut().push(name);
+        self.containers.lock().expect("not poisoned").push(name);
         path
     }
 
     pub(crate) fn delete_container(&self, name: &str) {
         let name = format!("{}-{name}", self.prefix);
         netns::delete(&name).expect("deleted");
-        self.containers.borrow_mut().retain(|one| *one != name);
+        self.containers
+            .lock()
+            .expect("not poisoned")
+            .retain(|one| *one != name);
     }
 
     pub(crate) fn conf(&self, changes: &Conf) -> Value {
@@ -190,39 +194,58 @@ impl Lab {
         conf
     }
 
-    /// Runs the real executable on this host.
-    pub(crate) fn run(&self, command: &str, environment: &[(&str, &str)], conf: &Value) -> Answer {
-        let environment: Vec<(&str, &str)> = environment.to_vec();
-        in_netns(&self.host, move || {
+    fn spawn(&self, command: &str, environment: &[(&str, &str)], conf: &Value) -> Child {
+        in_netns(&self.host, || {
             let mut child = Command::new(env!("CARGO_BIN_EXE_calico-cni"))
                 .env_clear()
                 .env("CNI_COMMAND", command)
                 .env("CNI_PATH", "/opt/cni/bin:/usr/lib/cni")
-                .envs(environment)
+                .env("PATH", "/usr/bin:/bin")
+                .envs(environment.iter().copied())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("the plugin starts");
             let text = conf.to_string();
-            child
-                .stdin
-                .take()
-                .expect("a pipe")
+            let mut stdin = child.stdin.take().expect("a pipe");
+            stdin
                 .write_all(text.as_bytes())
                 .expect("read by the plugin");
-            let output = child.wait_with_output().expect("the plugin ends");
-            let stdout = match output.stdout.is_empty() {
-                true => Value::Null,
-                false => serde_json::from_slice(&output.stdout).expect("JSON on stdout"),
-            };
-            Answer {
-                ok: output.status.success(),
-                stdout,
-                stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            }
+            child
         })
         .expect("the host's namespace")
+    }
+
+    /// Runs the real executable on this host.
+    pub(crate) fn run(&self, command: &str, environment: &[(&str, &str)], conf: &Value) -> Answer {
+        let child = self.spawn(command, environment, conf);
+        let output = child.wait_with_output().expect("the plugin ends");
+        let stdout = match output.stdout.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&output.stdout).expect("JSON on stdout"),
+        };
+        Answer {
+            ok: output.status.success(),
+            stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Begins an ADD and kills it after a while.
+    pub(crate) fn add_and_kill(&self, container: &str, netns: &str, conf: &Value, after: Duration) {
+        let environment = [
+            ("CNI_CONTAINERID", container),
+            ("CNI_NETNS", netns),
+            ("CNI_IFNAME", "eth0"),
+        ];
+        let mut child = self.spawn("ADD", &environment, conf);
+        let start = Instant::now();
+        while start.elapsed() < after {
+            std::hint::spin_loop();
+        }
+        child.kill().expect("killed, or over");
+        child.wait().expect("gone");
     }
 
     pub(crate) fn attach(
@@ -308,7 +331,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for name in self.containers.borrow().iter() {
+        for name in self.containers.lock().expect("not poisoned").iter() {
             if let Err(error) = netns::delete(name) {
                 eprintln!("{error}");
             }
