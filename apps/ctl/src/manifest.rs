@@ -259,9 +259,10 @@ fn text_of(name: &str, bytes: Vec<u8>) -> Result<Source, Failure> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    let status = match error.kind() {
-        std::io::ErrorKind::NotFound => Status::NotFound,
-        _ => Status::General,
+    let status = if error.kind() == std::io::ErrorKind::NotFound {
+        Status::NotFound
+    } else {
+        Status::General
     };
     Failure::new(
         status,

@@ -4,8 +4,7 @@ use std::io::Read as _;
 
 use api::{Kind, Object};
 use datastore::{
-    AnyStore, CommitError, Datastore, Entry, Query, ReadError, Revision, StoreChoice, Write,
-    block_on_ready,
+    AnyStore, CommitError, Datastore, Entry, Query, Revision, StoreChoice, Write, block_on_ready,
 };
 use serde_json::Value;
 
@@ -30,6 +29,17 @@ pub(crate) struct Listing {
     pub(crate) revision: u64,
 }
 
+/// What a write takes an existing object for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// An error.
+    Refused,
+    /// What is written over.
+    Taken,
+    /// What must be there.
+    Needed,
+}
+
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
@@ -49,10 +59,6 @@ pub(crate) fn describe(object: &Object) -> String {
     described(object.kind(), object.namespace(), object.name())
 }
 
-fn unread(error: &ReadError) -> Failure {
-    Failure::new(Status::Unreachable, chain(error))
-}
-
 impl Objects {
     pub(crate) fn new(store: AnyStore, choice: StoreChoice) -> Objects {
         Objects { store, choice }
@@ -70,7 +76,7 @@ impl Objects {
 
     /// Reads keys and prefixes in one snapshot.
     pub(crate) fn read(&self, queries: &[Query]) -> Result<datastore::Snapshot, Failure> {
-        block_on_ready(self.store.read(queries)).map_err(|error| unread(&error))
+        block_on_ready(self.store.read(queries)).map_err(|error| self.unreachable(&error))
     }
 
     /// The object of this name, if it is there.
@@ -81,7 +87,8 @@ impl Objects {
         name: &str,
     ) -> Result<Option<Object>, Failure> {
         let key = api::store_key(kind, namespace, name);
-        let entry = block_on_ready(self.store.get(&key)).map_err(|error| unread(&error))?;
+        let entry =
+            block_on_ready(self.store.get(&key)).map_err(|error| self.unreachable(&error))?;
         entry.map(|entry| readable(&entry)).transpose()
     }
 
@@ -118,18 +125,7 @@ impl Objects {
 
     /// Writes a new object.
     pub(crate) fn create(&self, object: &Object) -> Result<Object, Failure> {
-        let mut object = object.clone();
-        object.metadata_mut().remove("resourceVersion");
-        for field in [
-            "generation",
-            "deletionTimestamp",
-            "managedFields",
-            "selfLink",
-        ] {
-            object.metadata_mut().remove(field);
-        }
-        object.stamp(&unique_id()?, &time::now().to_string());
-        let write = Write::create(object.store_key(), object.to_store_bytes());
+        let (mut object, write) = new_born(object)?;
         let revision = self.commit(&[write], &object)?;
         object.set_revision(revision.get());
         Ok(object)
@@ -168,12 +164,9 @@ impl Objects {
         let mut object = new.clone();
         keep_metadata(old, &mut object);
         api::admit_update(old, &object).map_err(|problems| invalid(new, &problems))?;
-        let bytes = object.to_store_bytes();
-        let revision = old.revision().unwrap_or_default();
-        if bytes == old.to_store_bytes() {
+        let Some(write) = difference(old, &object) else {
             return Ok(old.clone());
-        }
-        let write = Write::update(object.store_key(), bytes, Revision::new(revision));
+        };
         let revision = self.commit(&[write], new)?;
         object.set_revision(revision.get());
         Ok(object)
@@ -221,16 +214,64 @@ impl Objects {
             .map(|object| Query::key(object.store_key()))
             .collect();
         let there = self.read(&keys)?;
-        for object in wanted
-            .iter()
-            .filter(|object| there.get(&object.store_key()).is_none())
-        {
-            match self.create(object) {
-                Err(failure) if failure.status != Status::Conflict => return Err(failure),
-                Ok(_) | Err(_) => {}
+        let mut writes = Vec::new();
+        for object in &mut wanted {
+            if there.get(&object.store_key()).is_none() {
+                object.stamp(&unique_id()?, &time::now().to_string());
+                writes.push(Write::create(object.store_key(), object.to_store_bytes()));
             }
         }
-        Ok(())
+        if writes.is_empty() {
+            return Ok(());
+        }
+        match block_on_ready(self.store.commit(&writes)) {
+            // Someone else was faster, with the same.
+            Ok(_) | Err(CommitError::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(self.unreachable(&error)),
+        }
+    }
+
+    /// Writes many objects by one read and one transaction; `None`, and nothing is done, unless all can be written.
+    pub(crate) fn write_all(
+        &self,
+        objects: &[&Object],
+        existing: Existing,
+    ) -> Result<Option<Vec<Written>>, Failure> {
+        let keys: Vec<Query> = objects
+            .iter()
+            .map(|object| Query::key(object.store_key()))
+            .collect();
+        let there = self.read(&keys)?;
+        let (mut writes, mut written) = (Vec::new(), Vec::new());
+        for object in objects {
+            let old = there.get(&object.store_key()).map(readable).transpose()?;
+            match (old, existing) {
+                (None, Existing::Refused | Existing::Taken) => {
+                    let (_, write) = new_born(object)?;
+                    writes.push(write);
+                    written.push(Written::Created);
+                }
+                (Some(old), Existing::Taken | Existing::Needed) => {
+                    let Some(write) = over(&old, object) else {
+                        return Ok(None);
+                    };
+                    writes.extend(write);
+                    written.push(Written::Updated);
+                }
+                (None, Existing::Needed) | (Some(_), Existing::Refused) => return Ok(None),
+            }
+        }
+        // Whatever stands in the way is told object by object.
+        Ok(block_on_ready(self.store.commit(&writes))
+            .ok()
+            .map(|_| written))
+    }
+
+    fn unreachable(&self, error: &dyn std::error::Error) -> Failure {
+        Failure::new(
+            Status::Unreachable,
+            format!("{}: {}", self.choice, chain(error)),
+        )
     }
 
     fn commit(&self, writes: &[Write], object: &Object) -> Result<Revision, Failure> {
@@ -253,9 +294,49 @@ impl Objects {
             CommitError::DuplicateKey { .. }
             | CommitError::TooManyWrites { .. }
             | CommitError::Unsure(_)
-            | CommitError::Storage(_) => Failure::new(Status::Unreachable, chain(&error)),
+            | CommitError::Storage(_) => self.unreachable(&error),
         })
     }
+}
+
+/// An object as it is created: with an identity and a time of birth, and without what only a store can say.
+fn new_born(object: &Object) -> Result<(Object, Write), Failure> {
+    const OF_THE_STORE: [&str; 5] = [
+        "resourceVersion",
+        "generation",
+        "deletionTimestamp",
+        "managedFields",
+        "selfLink",
+    ];
+    let mut object = object.clone();
+    for field in OF_THE_STORE {
+        object.metadata_mut().remove(field);
+    }
+    object.stamp(&unique_id()?, &time::now().to_string());
+    let write = Write::create(object.store_key(), object.to_store_bytes());
+    Ok((object, write))
+}
+
+/// The write that makes one object of another; `None` if they are the same.
+fn difference(old: &Object, new: &Object) -> Option<Write> {
+    let bytes = new.to_store_bytes();
+    let revision = Revision::new(old.revision().unwrap_or_default());
+    (bytes != old.to_store_bytes()).then(|| Write::update(new.store_key(), bytes, revision))
+}
+
+/// An update as part of a larger transaction; `None` if it is not valid, or of another revision.
+fn over(old: &Object, new: &Object) -> Option<Option<Write>> {
+    let wanted = new
+        .pointer("/metadata/resourceVersion")
+        .and_then(Value::as_str);
+    let current = old.revision().unwrap_or_default().to_string();
+    if wanted.is_some_and(|wanted| !wanted.is_empty() && wanted != current) {
+        return None;
+    }
+    let mut object = new.clone();
+    keep_metadata(old, &mut object);
+    api::admit_update(old, &object).ok()?;
+    Some(difference(old, &object))
 }
 
 fn readable(entry: &Entry) -> Result<Object, Failure> {

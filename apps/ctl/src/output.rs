@@ -337,9 +337,10 @@ fn name_of(object: &Object) -> String {
         CALICO_V3 => ".projectcalico.org",
         version => version.split_once('/').map_or("", |_| ".networking.k8s.io"),
     };
-    let word = match kind {
-        Kind::KubernetesNetworkPolicy => "networkpolicy",
-        _ => kind.singular(),
+    let word = if kind == Kind::KubernetesNetworkPolicy {
+        "networkpolicy"
+    } else {
+        kind.singular()
     };
     format!("{word}{group}/{}", object.name())
 }

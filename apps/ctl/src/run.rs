@@ -55,7 +55,10 @@ pub fn run_with(args: Vec<OsString>, session: &mut Session<'_>) -> u8 {
     match outcome.and_then(|status| flushed.map(|()| status)) {
         Ok(status) => status.code(codes),
         Err(failure) => {
-            session.complain(&failure.text);
+            // A reader that went away has nothing to be told.
+            if !failure.text.is_empty() {
+                session.complain(&failure.text);
+            }
             failure.status.code(codes)
         }
     }
@@ -89,15 +92,15 @@ fn requested_codes(args: &[OsString]) -> ExitCodes {
 
 fn usage(error: &clap::Error, session: &mut Session<'_>) -> Result<Status, Failure> {
     let text = error.render().to_string();
-    match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            session.print(&text)?;
-            Ok(Status::Done)
-        }
-        _ => Err(Failure::usage(text.trim_end())),
+    let asked_for_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if !asked_for_help {
+        return Err(Failure::usage(text.trim_end()));
     }
+    session.print(&text)?;
+    Ok(Status::Done)
 }
 
 fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {

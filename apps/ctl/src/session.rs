@@ -31,7 +31,12 @@ pub enum Output {
 impl Session<'_> {
     /// Writes text as it is.
     pub(crate) fn print(&mut self, text: &str) -> Result<(), Failure> {
-        self.out.write_all(text.as_bytes()).map_err(Failure::from)
+        self.out.write_all(text.as_bytes()).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                return Failure::general("");
+            }
+            Failure::general(format!("failed to write the output: {error}"))
+        })
     }
 
     /// Writes a line.

@@ -428,11 +428,15 @@ impl Allocation {
 }
 
 fn blocks(entries: &[Entry]) -> Vec<Block> {
-    let block = |entry: &Entry| match &entry.value {
-        Some(Resource::Block(block)) if !block.deleted => Some(block.clone()),
-        _ => None,
-    };
-    entries.iter().filter_map(block).collect()
+    let mut blocks = Vec::new();
+    for entry in entries {
+        if let Some(Resource::Block(block)) = &entry.value
+            && !block.deleted
+        {
+            blocks.push(block.clone());
+        }
+    }
+    blocks
 }
 
 fn allocations(block: &Block) -> Vec<(IpAddr, Allocation)> {

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use ipam::usage::{BlockUsage, Usage, usage};
-use model::{AffinityOwner, Block, Cidr, IpamConfig, Resource};
+use ipam::{Entry, Ledger};
+use model::{AffinityOwner, Cidr, IpamConfig, Resource};
 
 use super::{address, driver};
 use crate::boxtable::{Align, draw};
@@ -27,29 +28,14 @@ pub(crate) fn run(
             entry.key
         ));
     }
-    let resources = || entries.iter().filter_map(|entry| entry.value.as_ref());
     let text = if let Some(addr) = addr {
-        let blocks = resources().filter_map(|resource| match resource {
-            Resource::Block(block) => Some(block),
-            _ => None,
-        });
-        one(addr, blocks)
+        one(addr, &entries)
     } else if args.show_borrowed && !args.show_blocks {
         borrowed(&usage(entries, time::now()))
     } else if args.show_configuration && !args.show_blocks {
-        let config = resources().find_map(|resource| match resource {
-            Resource::IpamConfig(config) => Some(config.clone()),
-            _ => None,
-        });
-        configuration(&config.unwrap_or_default())
+        configuration(&settings(&entries))
     } else {
-        let reservations: Vec<Cidr> = resources()
-            .filter_map(|resource| match resource {
-                Resource::IpReservation(reservation) => Some(reservation.cidrs.clone()),
-                _ => None,
-            })
-            .flatten()
-            .collect();
+        let reservations = reservations(&entries);
         let blocks = if args.show_blocks {
             Blocks::Shown
         } else {
@@ -59,6 +45,25 @@ pub(crate) fn run(
     };
     session.print(&text)?;
     Ok(Status::Done)
+}
+
+fn settings(entries: &[Entry]) -> IpamConfig {
+    for entry in entries {
+        if let Some(Resource::IpamConfig(config)) = &entry.value {
+            return config.clone();
+        }
+    }
+    IpamConfig::default()
+}
+
+fn reservations(entries: &[Entry]) -> Vec<Cidr> {
+    let mut cidrs = Vec::new();
+    for entry in entries {
+        if let Some(Resource::IpReservation(reservation)) = &entry.value {
+            cidrs.extend(&reservation.cidrs);
+        }
+    }
+    cidrs
 }
 
 /// Whether blocks are listed below their pools.
@@ -160,9 +165,16 @@ fn five_digits(count: u128) -> String {
     format!("{digits}e+{exponent:0>2}")
 }
 
-fn one<'a>(addr: IpAddr, mut blocks: impl Iterator<Item = &'a Block>) -> String {
-    let block = blocks.find(|block| !block.deleted && block.cidr.contains(addr));
-    let ledger = block.map(|block| ipam::Ledger::read(block, 0, time::now()));
+fn one(addr: IpAddr, entries: &[Entry]) -> String {
+    let mut ledger = None;
+    for entry in entries {
+        if let Some(Resource::Block(block)) = &entry.value
+            && !block.deleted
+            && block.cidr.contains(addr)
+        {
+            ledger = Some(Ledger::read(block, 0, time::now()));
+        }
+    }
     let Some(owner) = ledger.as_ref().and_then(|ledger| ledger.owner(addr)) else {
         return format!("{addr} is not assigned\n");
     };

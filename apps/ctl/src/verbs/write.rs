@@ -5,7 +5,7 @@ use api::{Kind, Object};
 use crate::cli::{CreateArgs, FileArgs, Global};
 use crate::connect::{Purpose, connect};
 use crate::manifest::{Item, load};
-use crate::objects::{Objects, describe};
+use crate::objects::{Existing, Objects, describe};
 use crate::outcome::{Failure, Status, bracketed, common_status};
 use crate::session::Session;
 use crate::verbs::delete::guard_write;
@@ -117,6 +117,10 @@ fn to_store(
     if admitted.iter().any(Result::is_ok) {
         let objects = connect(&args.config.config, Purpose::Write, global, session)?;
         objects.ensure_initialized()?;
+        if let Some(handled) = all_at_once(&objects, &admitted, action)? {
+            results.handled = handled;
+            return results.report(action, session);
+        }
         for (item, object) in items.iter().zip(admitted) {
             results.take(
                 item,
@@ -129,6 +133,35 @@ fn to_store(
             .extend(admitted.into_iter().filter_map(Result::err));
     }
     results.report(action, session)
+}
+
+/// Writes all objects in one transaction, if nothing stands in the way of any: the usual case.
+fn all_at_once(
+    objects: &Objects,
+    admitted: &[Result<Object, Failure>],
+    action: Action,
+) -> Result<Option<Vec<String>>, Failure> {
+    let existing = match action {
+        Action::Create(_) => Existing::Refused,
+        Action::Apply => Existing::Taken,
+        Action::Replace => Existing::Needed,
+        Action::Validate => return Ok(None),
+    };
+    let Ok(valid) = admitted
+        .iter()
+        .map(Result::as_ref)
+        .collect::<Result<Vec<&Object>, _>>()
+    else {
+        return Ok(None);
+    };
+    // Pools are compared with the others that are there, which may be of this very file.
+    let special =
+        |object: &&Object| matches!(object.kind(), Kind::IpPool | Kind::ClusterInformation);
+    if valid.iter().any(special) {
+        return Ok(None);
+    }
+    let written = objects.write_all(&valid, existing)?;
+    Ok(written.map(|_| valid.into_iter().map(describe).collect()))
 }
 
 /// One object's way into the store; `None` if it was left alone.

@@ -78,11 +78,6 @@ impl Located {
         }
     }
 
-    /// The value of a key, if this is a mapping that has it.
-    pub(crate) fn get(&self, key: &str) -> Option<&Located> {
-        self.entry(key).map(|(_, value)| value)
-    }
-
     /// True if there is nothing here.
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.node, Node::Leaf(Value::Null))

@@ -150,7 +150,7 @@ fn is_timestamp(text: &str) -> bool {
     let Some(at) = time.rfind(['+', '-']) else {
         return false;
     };
-    let zone = time[at + 1..].as_bytes();
+    let zone = &time.as_bytes()[at + 1..];
     let zone_ok = matches!(zone, [h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit()));
     zone_ok && is_time(&time[..at])
 }

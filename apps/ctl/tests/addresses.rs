@@ -1,0 +1,117 @@
+//! The `ipam` commands on a store whose entries are upstream's bytes.
+
+mod support;
+
+use datastore::{Datastore, EmbeddedStore, Write, block_on_ready};
+use support::Lab;
+
+const OBJECTS: &str = "\
+{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: main}, spec: {cidr: 10.244.0.0/24}}
+---
+{apiVersion: projectcalico.org/v3, kind: IPReservation, metadata: {name: r}, spec: {reservedCIDRs: [10.244.0.0/30]}}
+---
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {namespace: default}
+spec: {node: n1, orchestrator: k8s, pod: web, endpoint: eth0, interfaceName: cali1, ipNetworks: [10.244.0.5/32]}
+---
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {namespace: default}
+spec: {node: n1, orchestrator: k8s, pod: rogue, endpoint: eth0, interfaceName: cali2, ipNetworks: [10.244.0.9/32]}
+";
+
+/// A block of n1 with three addresses: of a running pod, of a pod that is gone, and one that another node borrowed.
+fn seed(lab: &Lab) {
+    lab.file("objects.yaml", OBJECTS);
+    assert_eq!(lab.quiet(&["apply", "-f", "DIR/objects.yaml"], "").code, 0);
+    let mut allocations = vec!["null"; 64];
+    (allocations[5], allocations[6], allocations[7]) = ("0", "1", "2");
+    let free: Vec<String> = (0..64)
+        .filter(|n| !(5..8).contains(n))
+        .map(|n| n.to_string())
+        .collect();
+    let owner = |handle: &str, pod: &str, node: &str| {
+        format!(
+            r#"{{"handle_id":"{handle}","secondary":{{"namespace":"default","node":"{node}","pod":"{pod}","timestamp":"2026-01-01 00:00:00 +0000 UTC"}}}}"#
+        )
+    };
+    let block = format!(
+        r#"{{"cidr":"10.244.0.0/26","affinity":"host:n1","allocations":[{}],"unallocated":[{}],"attributes":[{},{},{}],"deleted":false,"sequenceNumber":3,"sequenceNumberForAllocation":{{"5":0,"6":1,"7":2}}}}"#,
+        allocations.join(","),
+        free.join(","),
+        owner("net.web", "web", "n1"),
+        owner("net.gone", "gone", "n1"),
+        owner("net.far", "far", "n2"),
+    );
+    let handle = |id: &str| {
+        let value =
+            format!(r#"{{"handleID":"{id}","block":{{"10.244.0.0/26":1}},"deleted":false}}"#);
+        Write::create(format!("/calico/ipam/v2/handle/{id}"), value)
+    };
+    let writes = [
+        Write::create("/calico/ipam/v2/assignment/ipv4/block/10.244.0.0-26", block),
+        Write::create(
+            "/calico/ipam/v2/host/n1/ipv4/block/10.244.0.0-26",
+            r#"{"state":"confirmed","deleted":"false"}"#,
+        ),
+        handle("net.web"),
+        handle("net.gone"),
+        handle("net.far"),
+    ];
+    let store = EmbeddedStore::open(lab.store()).unwrap();
+    block_on_ready(store.commit(&writes)).unwrap();
+}
+
+#[test]
+fn show_check_release_configure() {
+    let mut lab = Lab::new();
+    seed(&lab);
+    for args in [
+        &["ipam", "show"][..],
+        &["ipam", "show", "--show-blocks"],
+        &["ipam", "show", "--ip", "10.244.0.5"],
+        &["ipam", "show", "--ip", "10.244.0.50"],
+        &["ipam", "show", "--ip", "nonsense"],
+        &["ipam", "show", "--show-borrowed"],
+        &["ipam", "show", "--show-configuration"],
+        &["ipam", "check", "--show-problem-ips"],
+        &[
+            "ipam",
+            "check",
+            "--show-all-ips",
+            "--exit-codes=extended",
+            "-o",
+            "DIR/report.json",
+        ],
+        &["ipam", "release"],
+        &["ipam", "release", "--ip", "10.244.0.6"],
+        &[
+            "ipam",
+            "release",
+            "--ip",
+            "10.244.0.6",
+            "--exit-codes=extended",
+        ],
+        &["ipam", "show", "--ip", "10.244.0.6"],
+        &["ipam", "show"],
+        &["ipam", "configure"],
+        &[
+            "ipam",
+            "configure",
+            "--strictaffinity=true",
+            "--max-blocks-per-host=3",
+        ],
+        &["ipam", "configure", "--strictaffinity=maybe"],
+        &["ipam", "configure", "--max-blocks-per-host=-1"],
+        &["ipam", "show", "--show-configuration"],
+        &["get", "ipamconfig", "-o", "wide"],
+        &["get", "blockaffinity"],
+    ] {
+        lab.run(args);
+    }
+    let report = std::fs::read_to_string(lab.path("report.json")).unwrap();
+    let report = support::same(&report, &lab.path(""));
+    let transcript = lab.transcript();
+    insta::assert_snapshot!(format!("{transcript}{report}"));
+}
