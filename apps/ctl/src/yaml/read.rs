@@ -232,6 +232,14 @@ fn read(part: &Part) -> Result<Located, Unreadable> {
 fn first_line(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     let line = line.split(" at line ").next().unwrap_or(line);
+    if line.contains("budget breached") {
+        return "it is too large, or too deep, once its aliases are put in".to_owned();
+    }
+    // The library's advice is for programmers.
+    let line = line
+        .split(", set DuplicateKeyPolicy")
+        .next()
+        .unwrap_or(line);
     line.strip_prefix("error: ")
         .unwrap_or(line)
         .trim()
@@ -246,6 +254,7 @@ fn options() -> Options {
     if let Some(budget) = options.budget.as_mut() {
         budget.max_nodes = 20_000_000;
         budget.max_events = 40_000_000;
+        budget.max_recorded_anchor_events = 100_000;
     }
     options
 }
