@@ -212,7 +212,10 @@ pub fn sweep(prefix: &str) -> Result<usize> {
         .collect();
     end_processes(&ids)?;
     for name in &names {
-        netns::delete(name)?;
+        match netns::delete(name) {
+            Err(error) if !error.is_absent() => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
     }
     Ok(names.len())
 }

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::demo::{self, Afterwards, Programs};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 /// Clusters of network namespaces on one machine
 #[derive(Debug, Parser)]
@@ -64,6 +68,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             } else {
                 Afterwards::Remove
             };
+            clean_when_interrupted()?;
             let tally = demo::run(&Programs::new(&binaries)?, &examples, afterwards)?;
             println!("demo: {} of {} checks passed", tally.passed, tally.all());
             Ok(if tally.failed == 0 {
@@ -77,4 +82,20 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// An interrupted demo leaves nothing either: Ctrl-C removes all of it before the program ends.
+fn clean_when_interrupted() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot wait for signals")?;
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            eprintln!("calico-lab: interrupted; removing the demo");
+            // The main thread is still making things, until it misses what is gone: so again, until nothing is left.
+            while !matches!(demo::clean(), Ok(0)) {
+                thread::sleep(Duration::from_millis(50));
+            }
+            std::process::exit(128 + signal);
+        }
+    });
+    Ok(())
 }
