@@ -34,9 +34,21 @@ pub(crate) fn run(site: &Site, tally: &mut Tally) -> Result<()> {
             .with_context(|| format!("pod {title} does not run"))
     };
     let (web, db, tv) = (pod("shop/web")?, pod("shop/db")?, pod("guest/tv")?);
-    let permitted = Stream::start(web.host.netns(), db.host.netns(), db.addr, PORT, PERMITTED)?;
-    let denied = Stream::start(tv.host.netns(), db.host.netns(), db.addr, PORT + 1, DENIED)?;
-    let reaches = |from: &Pod| probe(from.host.netns(), Kind::Tcp, db.addr, PATIENCE);
+    let permitted = Stream::start(
+        web.host.netns(),
+        db.host.netns(),
+        db.addrs[0],
+        PORT,
+        PERMITTED,
+    )?;
+    let denied = Stream::start(
+        tv.host.netns(),
+        db.host.netns(),
+        db.addrs[0],
+        PORT + 1,
+        DENIED,
+    )?;
+    let reaches = |from: &Pod| probe(from.host.netns(), Kind::Tcp, db.addrs[0], PATIENCE);
     thread::sleep(PHASE);
     site.kill_agent()?;
     let killed = Instant::now();

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use model::Family;
 use serde_json::{Value, json};
 
 use super::stages::{FAR, PODS, PodSpec};
@@ -34,7 +35,8 @@ const READY: Duration = Duration::from_secs(30);
 pub(crate) struct Pod {
     pub(crate) spec: PodSpec,
     pub(crate) host: Host,
-    pub(crate) addr: IpAddr,
+    /// One of each family.
+    pub(crate) addrs: [IpAddr; 2],
     attachment: Attachment,
     result: Value,
     _servers: Servers,
@@ -200,9 +202,12 @@ impl Site {
             let result = self.runtime.add(&self.cluster.node, &attachment)?;
             let took = start.elapsed();
             let addresses = cni::addresses(&result)?;
-            let addr = *addresses
-                .first()
-                .context("the CNI plugin gave the pod no address")?;
+            let [v4, v6] = addresses[..] else {
+                bail!(
+                    "the CNI plugin gave {} these addresses, not one of each family: {addresses:?}",
+                    spec.title()
+                );
+            };
             println!(
                 "CNI ADD {:13} {} in {:.0} ms",
                 spec.title(),
@@ -222,7 +227,7 @@ impl Site {
             self.pods.borrow_mut().push(Pod {
                 spec: *spec,
                 host,
-                addr,
+                addrs: [v4, v6],
                 attachment,
                 result,
                 _servers: servers,
@@ -236,19 +241,19 @@ impl Site {
         self.pods.borrow()
     }
 
-    /// Where a name of a round leads: a pod, or a far end.
-    pub(crate) fn address_of(&self, title: &str) -> Result<IpAddr> {
+    /// Where a name of a round leads in a family: a pod, or a far end.
+    pub(crate) fn address_of(&self, title: &str, family: Family) -> Result<IpAddr> {
+        let pods = self.pods();
+        let pod = pods.iter().find(|pod| pod.spec.title() == title);
         let far = FAR
             .iter()
-            .find(|far| far.title == title)
+            .filter(|far| far.title == title)
             .map(|far| far.addr);
-        let pods = self.pods();
-        let pod = pods
-            .iter()
-            .find(|pod| pod.spec.title() == title)
-            .map(|pod| pod.addr);
-        far.or(pod)
-            .with_context(|| format!("nobody is called {title}"))
+        pod.into_iter()
+            .flat_map(|pod| pod.addrs)
+            .chain(far)
+            .find(|addr| Family::of(*addr) == family)
+            .with_context(|| format!("{title} has no address of that family"))
     }
 
     /// Removes the pods by CNI DEL, twice each, and sees that nothing of theirs stays on the node.
@@ -322,7 +327,7 @@ impl Site {
                 "  ip netns exec {:26} # {} {}",
                 pod.host.name(),
                 pod.spec.title(),
-                pod.addr
+                pod.addrs[0]
             );
         }
         println!(
