@@ -22,6 +22,7 @@ spec: {node: n1, orchestrator: k8s, pod: rogue, endpoint: eth0, interfaceName: c
 ";
 
 /// A block of n1 with three addresses: of a running pod, of a pod that is gone, and one that another node borrowed.
+#[expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 fn seed(lab: &Lab) {
     lab.file("objects.yaml", OBJECTS);
     assert_eq!(lab.quiet(&["apply", "-f", "DIR/objects.yaml"], "").code, 0);

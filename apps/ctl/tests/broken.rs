@@ -5,6 +5,7 @@ mod support;
 use support::Lab;
 
 /// Name and text of each file.
+#[expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 fn corpus() -> Vec<(String, String)> {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
     let mut files: Vec<_> = std::fs::read_dir(directory)

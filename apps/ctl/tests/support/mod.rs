@@ -1,5 +1,7 @@
 //! Runs calicoctl on a store of its own and keeps a transcript, with what differs from run to run made the same.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
