@@ -33,6 +33,7 @@ const PORT: u16 = 7;
 struct Case {
     name: &'static str,
     ruleset: Option<Ruleset>,
+    load: Samples,
     established: Samples,
     first: Samples,
 }
@@ -44,6 +45,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let case = |name, ruleset| Case {
         name,
         ruleset,
+        load: Samples::default(),
         established: Samples::default(),
         first: Samples::default(),
     };
@@ -72,7 +74,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let result = (|| {
             for _ in 0..ROUNDS {
                 for case in &mut cases {
+                    let begin = Instant::now();
                     netns::in_netns(&host.netns, || program(case.ruleset.as_ref()))??;
+                    case.load.add(begin.elapsed());
                     netns::in_netns(&pods[0], || measure(case))??;
                 }
             }
@@ -82,6 +86,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         result
     })?;
     for case in &cases {
+        line(&format!("{}: read, compare, load", case.name), &case.load);
         line(&format!("{}: round trip", case.name), &case.established);
         line(
             &format!("{}: first round trip of a flow", case.name),
