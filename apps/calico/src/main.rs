@@ -80,8 +80,10 @@ fn applet(args: Vec<OsString>) -> Applet {
 fn component(name: &str, args: &[OsString]) -> ExitCode {
     match name {
         "node" => {
-            let args: Vec<String> =
-                args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            let args: Vec<String> = args
+                .iter()
+                .map(|arg| arg.to_string_lossy().into_owned())
+                .collect();
             node::run(&args)
         }
         _ => {

@@ -41,7 +41,11 @@ impl Protocol {
 
     /// The protocol with this number; 0 is none.
     pub const fn from_number(number: u8) -> Option<Protocol> {
-        if number == 0 { None } else { Some(Protocol(number)) }
+        if number == 0 {
+            None
+        } else {
+            Some(Protocol(number))
+        }
     }
 
     /// The protocol's number.
