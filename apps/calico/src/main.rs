@@ -78,16 +78,15 @@ fn applet(args: Vec<OsString>) -> Applet {
 
 /// Starts a component.
 fn component(name: &str, args: &[OsString]) -> ExitCode {
+    let args: Vec<String> = args
+        .iter()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
     match name {
-        "node" => {
-            let args: Vec<String> = args
-                .iter()
-                .map(|arg| arg.to_string_lossy().into_owned())
-                .collect();
-            node::run(&args)
-        }
+        "node" => node::run(&args),
+        "cni" => node::install::main(&args),
         _ => {
-            eprintln!("calico: component {name:?} is not part of this build; there is: node");
+            eprintln!("calico: component {name:?} is not part of this build; there are: cni, node");
             ExitCode::FAILURE
         }
     }
@@ -96,7 +95,7 @@ fn component(name: &str, args: &[OsString]) -> ExitCode {
 fn usage(wanted: Option<&str>) -> ExitCode {
     let text =
         "usage: calico ctl ARGUMENTS...              the command line tool, also called calicoctl
-       calico component NAME ARGUMENTS...   a component; node is also called calico-node
+       calico component NAME ARGUMENTS...   a component: cni (its installer) or node, also called calico-node
        calico version                       the version of this program";
     match wanted {
         None | Some("help" | "--help" | "-h") => {

@@ -6,6 +6,7 @@ pub mod converge;
 pub mod detect;
 pub mod feed;
 pub mod host;
+pub mod install;
 pub mod ledger;
 pub mod options;
 pub mod probes;

@@ -1,4 +1,4 @@
-//! Gives the host back: our nf_tables table, our files, and the host's own sysctls as they were.
+//! Gives the host back: our nf_tables table, our files with the CNI plugins, and the host's own sysctls as they were.
 //!
 //! Pods that still run keep their interfaces and routes, which go with the pods. The datastore is the operator's.
 
@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use dataplane::nft::{Batch, Op, Presence, TableId};
 use linux::nft::{Guard, Nftables};
 
+use crate::install::{Record, record_path};
 use crate::ledger::Ledger;
 use crate::settings::Settings;
 
@@ -37,6 +38,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
                 .with_context(|| format!("failed to restore {}", path.display())),
         );
     }
+    step(plugins(settings));
     step(remove_dir(&settings.paths.run.join("endpoint-status")));
     for path in [
         &settings.paths.nodename,
@@ -63,6 +65,17 @@ fn table() -> anyhow::Result<()> {
     batch.ops.push(Op::DeleteTable);
     nft.apply(&batch, Guard::Any)
         .context("failed to delete our nf_tables table")?;
+    Ok(())
+}
+
+/// The CNI plugins and their configuration, as far as they are as the installer wrote them.
+fn plugins(settings: &Settings) -> anyhow::Result<()> {
+    for path in Record::open(&record_path(settings))?.remove_all()? {
+        super::say(&format!(
+            "{} was changed since it was installed; it was left\n",
+            path.display()
+        ))?;
+    }
     Ok(())
 }
 
