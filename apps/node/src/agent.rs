@@ -24,6 +24,8 @@ use std::sync::Arc;
 
 /// Where the next attempt waits after a failure: it doubles up to this.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// How often the host is looked at without being told to: of some sysctls the kernel gives no notice.
+const LOOK_EVERY: Duration = Duration::from_secs(90);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 
 /// All state of the agent.
@@ -37,11 +39,15 @@ pub struct Agent {
     signals: Signals,
     probes: Arc<Probes>,
     retry: Retry,
+    /// When a datastore that cannot be followed is asked again.
+    store_retry: Retry,
+    /// When the settings are looked at that change without a notice.
+    next_look: Instant,
     active_policies: std::collections::BTreeSet<model::PolicyId>,
 }
 
 /// When what failed is tried again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retry {
     Idle,
     Due { at: Instant, backoff: Duration },
@@ -56,6 +62,13 @@ impl Retry {
         Retry::Due {
             at: now + backoff,
             backoff,
+        }
+    }
+
+    fn at(self) -> Option<Instant> {
+        match self {
+            Retry::Idle => None,
+            Retry::Due { at, .. } => Some(at),
         }
     }
 
@@ -108,6 +121,8 @@ impl Agent {
             signals,
             probes,
             retry: Retry::Idle,
+            store_retry: Retry::Idle,
+            next_look: Instant::now() + LOOK_EVERY,
             active_policies: std::collections::BTreeSet::new(),
         })
     }
@@ -127,6 +142,10 @@ impl Agent {
             self.take_updates();
             self.kernel.take_notices(self.filter.endpoints());
             self.take_changes();
+            if self.next_look <= now {
+                self.next_look = now + LOOK_EVERY;
+                self.kernel.look_at_all();
+            }
             if self.kernel.has_work() || self.retry.is_due(now) {
                 self.converge(now);
             }
@@ -138,6 +157,10 @@ impl Agent {
     fn take_updates(&mut self) {
         match self.feed.poll(&self.store) {
             Ok(updates) => {
+                if self.store_retry != Retry::Idle {
+                    tracing::info!("datastore can be followed again");
+                    self.store_retry = Retry::Idle;
+                }
                 self.probes.metrics.updates.inc_by(updates.len() as u64);
                 for update in updates {
                     self.graph.apply(update);
@@ -148,7 +171,7 @@ impl Agent {
                     error = format!("{error:#}"),
                     "datastore cannot be followed; the last policy stays in force"
                 );
-                self.retry = self.retry.after_failure(Instant::now());
+                self.store_retry = self.store_retry.after_failure(Instant::now());
             }
         }
     }
@@ -170,8 +193,13 @@ impl Agent {
                 Change::PolicyRemove(id) => {
                     self.active_policies.remove(id);
                 }
-                Change::EndpointReplace { .. } | Change::EndpointRemove(_) => {
-                    self.kernel.endpoints_changed();
+                Change::EndpointReplace { id, endpoint } => {
+                    let before = self.filter.endpoints().get(id).map(|e| &**e);
+                    self.kernel.endpoint_changed(before, Some(endpoint));
+                }
+                Change::EndpointRemove(id) => {
+                    let before = self.filter.endpoints().get(id).map(|e| &**e);
+                    self.kernel.endpoint_changed(before, None);
                 }
                 Change::SetReplace { .. }
                 | Change::SetDelta { .. }
@@ -239,10 +267,11 @@ impl Agent {
 
     fn sleep(&self) -> anyhow::Result<()> {
         let now = Instant::now();
-        let timeout = match self.retry {
-            Retry::Idle => None,
-            Retry::Due { at, .. } => Timespec::try_from(at.saturating_duration_since(now)).ok(),
-        };
+        let due = [self.retry, self.store_retry]
+            .into_iter()
+            .filter_map(Retry::at);
+        let next = due.fold(self.next_look, Instant::min);
+        let timeout = Timespec::try_from(next.saturating_duration_since(now)).ok();
         let [route, nft] = self.kernel.descriptors();
         let mut fds = [self.feed.as_fd(), self.signals.as_fd(), route, nft]
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));

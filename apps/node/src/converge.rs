@@ -4,15 +4,17 @@
 //! another hand changes our table, or when anything fails: then the table is read, compared and brought back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use calc::LocalEndpoint;
 use dataplane::filter::Filter;
-use dataplane::host::{self, HostOp, HostOptions};
+use dataplane::host::{self, HostDesired, HostOp, HostOptions};
 use dataplane::nft::{ObservedTable, Presence, TableId, diff};
 use dataplane::nftables::{self, NftOptions};
+use linux::conntrack::ConntrackSocket;
 use linux::host as kernel_host;
 use linux::monitor::{
     Drained, Monitor as RouteMonitor, NetconfScope, Notice as RouteNotice, Topic,
@@ -39,11 +41,37 @@ pub enum Converged {
     Pending(String),
 }
 
-/// Whether the host's side has to be looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What of the host's side has to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum HostWork {
-    Nothing,
-    Look,
+    /// These interfaces; none: nothing.
+    Interfaces(BTreeSet<Box<str>>),
+    /// All of them, and the host's own settings.
+    All,
+}
+
+impl HostWork {
+    const NOTHING: HostWork = HostWork::Interfaces(BTreeSet::new());
+
+    fn is_nothing(&self) -> bool {
+        *self == HostWork::NOTHING
+    }
+
+    fn add(&mut self, interface: &str) {
+        match self {
+            HostWork::Interfaces(names) => {
+                names.insert(interface.into());
+            }
+            HostWork::All => {}
+        }
+    }
+
+    fn has(&self, interface: &str) -> bool {
+        match self {
+            HostWork::Interfaces(names) => names.contains(interface),
+            HostWork::All => true,
+        }
+    }
 }
 
 /// The kernel, and what is known of it.
@@ -54,13 +82,16 @@ pub struct Converge {
     route_monitor: RouteMonitor,
     nft_options: NftOptions,
     host_options: HostOptions,
-    prefixes: Vec<Box<str>>,
     /// Our table as it was last written; `None` when it must be read.
     table: Option<ObservedTable>,
     filter_changed: bool,
     host_work: HostWork,
     /// Interfaces that exist and have all they should have.
     complete: BTreeSet<Box<str>>,
+    /// Interfaces that endpoints have, as of the last look.
+    claimed: BTreeSet<Box<str>>,
+    /// Addresses that left this host, whose connections are to be forgotten.
+    left: BTreeSet<IpAddr>,
     probes: Arc<Probes>,
     own_pid: u32,
     /// Transactions of ours whose notices have not come yet.
@@ -87,11 +118,12 @@ impl Converge {
             routes: RouteSocket::open().context("failed to open the kernel's routing")?,
             nft_options: options.nft,
             host_options: options.host.clone(),
-            prefixes: options.filter.hooks.prefixes.clone(),
             table: None,
             filter_changed: true,
-            host_work: HostWork::Look,
+            host_work: HostWork::All,
             complete: BTreeSet::new(),
+            claimed: BTreeSet::new(),
+            left: BTreeSet::new(),
             probes,
             own_pid: std::process::id(),
             own_commits: BTreeSet::new(),
@@ -132,20 +164,35 @@ impl Converge {
         self.filter_changed = true;
     }
 
-    /// Local endpoints came, changed or went.
-    pub fn endpoints_changed(&mut self) {
-        self.host_work = HostWork::Look;
+    /// A local endpoint came, changed or went.
+    pub fn endpoint_changed(
+        &mut self,
+        before: Option<&LocalEndpoint>,
+        now: Option<&LocalEndpoint>,
+    ) {
+        for endpoint in [before, now].into_iter().flatten() {
+            self.host_work.add(&endpoint.interface);
+        }
+        let kept = now.map_or(&[][..], |endpoint| &endpoint.nets);
+        let gone = before.into_iter().flat_map(|endpoint| &endpoint.nets);
+        self.left
+            .extend(gone.filter(|net| !kept.contains(net)).map(|net| net.addr()));
+    }
+
+    /// Everything of the host is looked at again: some of its settings change without a notice.
+    pub fn look_at_all(&mut self) {
+        self.host_work = HostWork::All;
     }
 
     /// Gives up what is remembered of the kernel.
     pub fn forget(&mut self) {
         self.table = None;
-        self.host_work = HostWork::Look;
+        self.host_work = HostWork::All;
     }
 
     /// True if there is something to converge.
     pub fn has_work(&self) -> bool {
-        self.filter_changed || self.table.is_none() || self.host_work != HostWork::Nothing
+        self.filter_changed || self.table.is_none() || !self.host_work.is_nothing()
     }
 
     /// True if the interface exists and its policy, routes and sysctls are in force.
@@ -169,7 +216,7 @@ impl Converge {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "lost notices of links and routes; looking at all of them");
-                    self.host_work = HostWork::Look;
+                    self.host_work = HostWork::All;
                     return;
                 }
             }
@@ -223,26 +270,32 @@ impl Converge {
         match notice {
             RouteNotice::LinkChanged(link) => {
                 if local(&link.name) {
-                    self.host_work = HostWork::Look;
+                    self.host_work.add(&link.name);
                 }
             }
             RouteNotice::LinkGone { name, .. } => {
                 self.complete.remove(name.as_str());
                 if local(name) {
-                    self.host_work = HostWork::Look;
+                    self.host_work.add(name);
                 }
             }
-            RouteNotice::RouteChanged(_, route) => match &route.via {
-                Via::Nothing => {}
-                Via::One(hop) => self.look_at_hop(hop),
-                Via::Many(hops) => hops.iter().for_each(|hop| self.look_at_hop(hop)),
-            },
+            RouteNotice::RouteChanged(_, route) => {
+                // A route over another interface may have taken the place of ours.
+                for endpoint in endpoints.values().filter(|e| e.nets.contains(&route.dst)) {
+                    self.host_work.add(&endpoint.interface);
+                }
+                match &route.via {
+                    Via::Nothing => {}
+                    Via::One(hop) => self.look_at_hop(hop),
+                    Via::Many(hops) => hops.iter().for_each(|hop| self.look_at_hop(hop)),
+                }
+            }
             RouteNotice::NetconfChanged { scope, .. } => match scope {
                 NetconfScope::Link(index) => self.look_at(*index),
-                NetconfScope::All | NetconfScope::Default => self.host_work = HostWork::Look,
+                NetconfScope::All | NetconfScope::Default => self.host_work = HostWork::All,
             },
             RouteNotice::AddressChanged(..) | RouteNotice::NeighbourChanged(..) => {}
-            RouteNotice::Overrun => self.host_work = HostWork::Look,
+            RouteNotice::Overrun => self.host_work = HostWork::All,
         }
     }
 
@@ -253,17 +306,15 @@ impl Converge {
     }
 
     fn look_at(&mut self, index: LinkIndex) {
-        let ours = match self.routes.link(LinkRef::Index(index)) {
-            Ok(Some(link)) => self
-                .prefixes
-                .iter()
-                .any(|prefix| link.name.starts_with(&**prefix)),
+        match self.routes.link(LinkRef::Index(index)) {
+            Ok(Some(link)) => {
+                if self.claimed.contains(link.name.as_str()) {
+                    self.host_work.add(&link.name);
+                }
+            }
             // Its going is another notice.
-            Ok(None) => false,
-            Err(_) => true,
-        };
-        if ours {
-            self.host_work = HostWork::Look;
+            Ok(None) => {}
+            Err(_) => self.host_work = HostWork::All,
         }
     }
 
@@ -274,7 +325,9 @@ impl Converge {
     pub fn converge(&mut self, filter: &mut Filter) -> anyhow::Result<Converged> {
         self.converge_filter(filter)?;
         self.filter_changed = false;
-        self.converge_host(filter)
+        let converged = self.converge_host(filter)?;
+        self.forget_connections(filter)?;
+        Ok(converged)
     }
 
     fn converge_filter(&mut self, filter: &mut Filter) -> anyhow::Result<()> {
@@ -336,13 +389,10 @@ impl Converge {
     }
 
     fn converge_host(&mut self, filter: &Filter) -> anyhow::Result<Converged> {
-        if self.host_work == HostWork::Nothing {
+        if self.host_work.is_nothing() {
             return Ok(Converged::Done);
         }
-        let desired = host::desired(
-            filter.endpoints().values().map(|e| &**e),
-            &self.host_options,
-        );
+        let desired = self.desired(filter);
         let seen = kernel_host::observe(&mut self.routes, &desired)
             .context("failed to look at this host's links and routes")?;
         for sysctl in desired.sysctls.keys() {
@@ -355,9 +405,16 @@ impl Converge {
         let steps = host::plan(&desired, &seen);
         let failed = kernel_host::apply(&mut self.routes, &steps)
             .context("failed to change this host's routes")?;
-        self.complete = seen.interfaces.into_keys().collect();
+        for interface in desired.interfaces.keys() {
+            if seen.interfaces.contains_key(interface) {
+                self.complete.insert(interface.clone());
+            } else {
+                self.complete.remove(interface);
+            }
+        }
+        self.claimed = interfaces(filter);
         let Some(first) = failed.first() else {
-            self.host_work = HostWork::Nothing;
+            self.host_work = HostWork::NOTHING;
             return Ok(Converged::Done);
         };
         for failure in &failed {
@@ -371,4 +428,43 @@ impl Converge {
             first.op, first.error
         )))
     }
+
+    /// What should be, as far as it has to be looked at. An interface that lost its endpoint has no routes.
+    fn desired(&self, filter: &Filter) -> HostDesired {
+        let endpoints = filter.endpoints().values().map(|e| &**e);
+        let looked_at = endpoints.filter(|e| self.host_work.has(&e.interface));
+        let mut desired = host::desired(looked_at, &self.host_options);
+        if self.host_work != HostWork::All {
+            desired.sysctls.clear();
+        }
+        let now = interfaces(filter);
+        for lost in self.claimed.difference(&now) {
+            desired.interfaces.entry(lost.clone()).or_default();
+        }
+        desired
+    }
+
+    /// Connections of addresses that left this host are forgotten: whoever gets the address next must not inherit them.
+    fn forget_connections(&mut self, filter: &Filter) -> anyhow::Result<()> {
+        if self.left.is_empty() {
+            return Ok(());
+        }
+        for endpoint in filter.endpoints().values() {
+            for net in &endpoint.nets {
+                self.left.remove(&net.addr());
+            }
+        }
+        if !self.left.is_empty() {
+            ConntrackSocket::open()
+                .and_then(|mut socket| socket.delete_by_addresses(&self.left))
+                .context("failed to forget the connections of addresses that left")?;
+            self.left.clear();
+        }
+        Ok(())
+    }
+}
+
+fn interfaces(filter: &Filter) -> BTreeSet<Box<str>> {
+    let endpoints = filter.endpoints().values();
+    endpoints.map(|e| e.interface.clone()).collect()
 }

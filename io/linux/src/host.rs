@@ -10,8 +10,8 @@ use model::Family;
 
 use crate::netlink::NetlinkError;
 use crate::route::{
-    Changes, LinkIndex, LinkState, NextHop, Route, RouteFilter, RouteProtocol, RouteSocket, Scope,
-    TableId, Via,
+    Changes, Link, LinkIndex, LinkRef, LinkState, NextHop, Route, RouteFilter, RouteProtocol,
+    RouteSocket, Scope, TableId, Via,
 };
 use crate::sysctl::{self, SysctlError, SysctlPath, SysctlValue};
 
@@ -48,7 +48,7 @@ pub fn observe(socket: &mut RouteSocket, desired: &HostDesired) -> Result<HostSe
         sysctls: read_all(desired.sysctls.keys()),
         ..HostSeen::default()
     };
-    for link in socket.links()? {
+    for link in links(socket, desired)? {
         let Some((name, want)) = desired.interfaces.get_key_value(link.name.as_str()) else {
             continue;
         };
@@ -64,11 +64,7 @@ pub fn observe(socket: &mut RouteSocket, desired: &HostDesired) -> Result<HostSe
             );
         }
     }
-    for family in Family::ALL {
-        let filter = RouteFilter {
-            table: Some(TableId::MAIN),
-            ..RouteFilter::all(family)
-        };
+    for filter in filters(&names) {
         for route in socket.routes(&filter)? {
             let Via::One(NextHop {
                 link: Some(link), ..
@@ -90,6 +86,33 @@ pub fn observe(socket: &mut RouteSocket, desired: &HostDesired) -> Result<HostSe
         }
     }
     Ok(seen)
+}
+
+/// Up to so many interfaces are asked for one by one; for more, all are read at once.
+const FEW: usize = 4;
+
+fn links(socket: &mut RouteSocket, desired: &HostDesired) -> Result<Vec<Link>, NetlinkError> {
+    if desired.interfaces.len() > FEW {
+        return socket.links();
+    }
+    let mut links = Vec::new();
+    for name in desired.interfaces.keys() {
+        links.extend(socket.link(LinkRef::Name(name))?);
+    }
+    Ok(links)
+}
+
+fn filters<T>(names: &BTreeMap<LinkIndex, T>) -> Vec<RouteFilter> {
+    let main = |family, link| RouteFilter {
+        table: Some(TableId::MAIN),
+        link,
+        ..RouteFilter::all(family)
+    };
+    if names.len() > FEW {
+        return Family::ALL.map(|family| main(family, None)).into();
+    }
+    let of_link = |link: &LinkIndex| Family::ALL.map(|family| main(family, Some(*link)));
+    names.keys().flat_map(of_link).collect()
 }
 
 /// Carries out a plan: sysctls first, then the routes in their order. Says which steps failed; an error means that the socket itself does.

@@ -29,7 +29,7 @@ pub(crate) const GRE: Protocol = match Protocol::from_number(47) {
 /// A place packets come from and go to: a pod, or the outside.
 pub(crate) struct Place {
     pub(crate) addresses: Vec<IpAddr>,
-    netns: NetNs,
+    pub(crate) netns: NetNs,
     sockets: Vec<(Family, Protocol, OwnedFd)>,
 }
 
