@@ -51,8 +51,10 @@ pub fn record_path(settings: &Settings) -> PathBuf {
     settings.paths.ledger.with_file_name("cni-install.json")
 }
 
+/// All that can be wrong with what was asked for is found before the first file is written.
 fn install(settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    let mut record = Record::open(&record_path(settings))?;
+    let text = conflist::render(settings, options)?;
+    let mut files = Vec::new();
     let mut said = Vec::new();
     for name in PLUGINS {
         let target = options.bin_dir.join(name);
@@ -63,13 +65,17 @@ fn install(settings: &Settings, options: &Options) -> anyhow::Result<()> {
         let source = source(options.from.as_deref(), name)?;
         let bytes =
             fs::read(&source).with_context(|| format!("failed to read {}", source.display()))?;
-        let outcome = record.install(&target, &bytes, PROGRAM)?;
+        files.push((target, bytes, PROGRAM));
+    }
+    // Last: a runtime that sees the configuration may call the plugins.
+    let target = options.conf_dir.join(&options.conf_name);
+    files.push((target, text.into_bytes(), CONFIGURATION));
+
+    let mut record = Record::open(&record_path(settings))?;
+    for (target, bytes, mode) in files {
+        let outcome = record.install(&target, &bytes, mode)?;
         said.push(format!("{}: {}", target.display(), outcome.words()));
     }
-    let text = conflist::render(settings, options)?;
-    let target = options.conf_dir.join(&options.conf_name);
-    let outcome = record.install(&target, text.as_bytes(), CONFIGURATION)?;
-    said.push(format!("{}: {}", target.display(), outcome.words()));
     if let Some(old) = old_configuration(settings, options)
         && record.remove(&old)? == Removal::Gone
     {
