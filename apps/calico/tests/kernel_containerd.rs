@@ -18,7 +18,7 @@ fn containerd_starts_containers_on_our_network() {
     let machine = Machine::start();
     let calico = env!("CARGO_BIN_EXE_calico");
     machine.ok(&[calico, "component", "cni", "install"]);
-    let agent = machine.start_program("calico-node", &[]);
+    let agent = machine.start_agent();
     until("calico-node is ready", || {
         machine.succeeds(&["calico-node", "-felix-ready"])
     });
@@ -44,7 +44,7 @@ fn containerd_starts_containers_on_our_network() {
     until("a friend: allowed", reaches);
     machine.kill(agent);
     assert!(reaches(), "without an agent the policy is in force");
-    let agent = machine.start_program("calico-node", &[]);
+    let agent = machine.start_agent();
     until("calico-node is back", || {
         machine.succeeds(&["calico-node", "-felix-ready"])
     });

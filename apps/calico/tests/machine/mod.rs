@@ -18,6 +18,9 @@ const EXAMPLES: &str = concat!(
     "/../../examples/getting-started"
 );
 
+/// How the agent runs as a service.
+const UNIT: &str = include_str!("../../../../deploy/systemd/calico-node.service");
+
 /// Makes the directories private, with a way out: the kernel answers ARP for 169.254.1.1 only if it could route on.
 const SET_UP: &str = r#"
 set -e
@@ -54,6 +57,7 @@ pub(crate) fn missing() -> Option<String> {
         "ip",
         "unshare",
         "nsenter",
+        "setpriv",
     ] {
         if !std::env::split_paths(&path).any(|directory| directory.join(program).is_file()) {
             return Some(format!(
@@ -176,6 +180,27 @@ impl Machine {
     /// Starts a program that stays; its output is in a log of its name.
     pub(crate) fn start_program(&self, name: &str, args: &[&str]) -> Program {
         self.start_logged(name, &[&[name], args].concat())
+    }
+
+    /// Starts the agent with no more rights than its systemd unit gives it.
+    pub(crate) fn start_agent(&self) -> Program {
+        let line = UNIT
+            .lines()
+            .find_map(|l| l.strip_prefix("CapabilityBoundingSet="));
+        let names = line.expect("the unit limits capabilities").to_lowercase();
+        let rights = names.replace("cap_", "+").replace(' ', ",");
+        let rights = format!("-all,{rights}");
+        let limited = [
+            "setpriv",
+            "--no-new-privs",
+            "--inh-caps",
+            "-all",
+            "--bounding-set",
+        ];
+        self.start_logged(
+            "calico-node",
+            &[&limited[..], &[&rights, "calico-node"]].concat(),
+        )
     }
 
     fn start_logged(&self, name: &str, words: &[&str]) -> Program {
