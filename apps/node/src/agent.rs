@@ -17,6 +17,7 @@ use crate::converge::{Converge, Converged};
 use crate::feed::{Feed, Listed};
 use crate::ledger::Ledger;
 use crate::options::Options;
+use crate::parameters::{Parameters, Readiness};
 use crate::probes::Probes;
 use crate::settings::Settings;
 use crate::status::StatusFiles;
@@ -33,7 +34,11 @@ pub struct Agent {
     store: AnyStore,
     feed: Feed,
     graph: Graph,
+    parameters: Parameters,
+    options: Options,
     filter: Filter,
+    synced: Synced,
+    readiness: Readiness,
     kernel: Converge,
     status: StatusFiles,
     signals: Signals,
@@ -44,6 +49,15 @@ pub struct Agent {
     /// When the settings are looked at that change without a notice.
     next_look: Instant,
     active_policies: std::collections::BTreeSet<model::PolicyId>,
+}
+
+/// Whether the policy of the datastore was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Synced {
+    /// Not yet: nothing is written to the kernel.
+    NotYet,
+    /// It was, and is kept in force whatever the datastore says of itself later.
+    Yes,
 }
 
 /// When what failed is tried again.
@@ -88,34 +102,45 @@ impl Agent {
     /// The datastore or the kernel cannot be opened.
     pub fn start(
         settings: &Settings,
-        options: Options,
+        mut parameters: Parameters,
         store: AnyStore,
         probes: Arc<Probes>,
     ) -> anyhow::Result<Agent> {
         let signals = Signals::shutdown().context("failed to take over signals")?;
-        let filter = Filter::new(options.filter.clone());
+        // Subscribed and closed before the datastore is read, under what the environment and the file say.
+        let mut options = Options::of(&parameters.resolve());
         let mut kernel = Converge::open(
             &options,
             Ledger::open(&settings.paths.ledger),
             probes.clone(),
         )?;
-        kernel.guard_first_boot(&filter)?;
+        kernel.guard_first_boot(&Filter::new(options.filter.clone()))?;
         probes.metrics.resync_state.set(1);
         probes.metrics.resyncs.inc();
         let Listed { feed, updates } = Feed::open(&store)?;
         let mut graph = Graph::new(&settings.node);
         probes.metrics.updates.inc_by(updates.len() as u64);
         for update in updates {
+            parameters.take(&update);
             graph.apply(update);
         }
         graph.in_sync();
-        probes.set_in_sync();
-        tracing::info!(node = %settings.node, "datastore in sync");
+        let now = Options::of(&parameters.resolve());
+        if now != options {
+            kernel.set_options(&now);
+            options = now;
+        }
+        tracing::info!(node = %settings.node, "datastore read");
+        let filter = Filter::new(options.filter.clone());
         Ok(Agent {
             store,
             feed,
             graph,
+            parameters,
+            options,
             filter,
+            synced: Synced::NotYet,
+            readiness: Readiness::Ready,
             kernel,
             status: StatusFiles::new(&settings.paths.run),
             signals,
@@ -141,12 +166,14 @@ impl Agent {
             }
             self.take_updates();
             self.kernel.take_notices(self.filter.endpoints());
+            self.take_parameters();
             self.take_changes();
             if self.next_look <= now {
                 self.next_look = now + LOOK_EVERY;
                 self.kernel.look_at_all();
             }
-            if self.kernel.has_work() || self.retry.is_due(now) {
+            let due = self.kernel.has_work() || self.retry.is_due(now);
+            if due && self.synced == Synced::Yes {
                 self.converge(now);
             }
             self.probes.turn_ends();
@@ -163,6 +190,7 @@ impl Agent {
                 }
                 self.probes.metrics.updates.inc_by(updates.len() as u64);
                 for update in updates {
+                    self.parameters.take(&update);
                     self.graph.apply(update);
                 }
             }
@@ -176,7 +204,38 @@ impl Agent {
         }
     }
 
+    fn take_parameters(&mut self) {
+        let options = Options::of(&self.parameters.resolve());
+        if options == self.options {
+            return;
+        }
+        tracing::info!("parameters changed; bringing the kernel in line with them");
+        if options.filter != self.options.filter {
+            self.filter = self.filter.with_options(options.filter.clone());
+        }
+        self.kernel.set_options(&options);
+        self.options = options;
+    }
+
     fn take_changes(&mut self) {
+        let readiness = self.parameters.readiness();
+        if readiness != self.readiness {
+            self.readiness = readiness;
+            match readiness {
+                Readiness::Ready => tracing::info!("the datastore is ready again"),
+                Readiness::Waiting => tracing::warn!(
+                    "ClusterInformation says that the datastore is not ready; the last policy stays in force until it is"
+                ),
+            }
+        }
+        if readiness == Readiness::Waiting {
+            return;
+        }
+        if self.synced == Synced::NotYet {
+            tracing::info!("datastore in sync");
+            self.synced = Synced::Yes;
+            self.probes.set_in_sync();
+        }
         let changes = self.graph.drain();
         if changes.is_empty() {
             return;

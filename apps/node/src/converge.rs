@@ -184,6 +184,14 @@ impl Converge {
         self.host_work = HostWork::All;
     }
 
+    /// Goes on under other settings.
+    pub fn set_options(&mut self, options: &Options) {
+        self.nft_options = options.nft;
+        self.host_options = options.host.clone();
+        self.filter_changed = true;
+        self.forget();
+    }
+
     /// Gives up what is remembered of the kernel.
     pub fn forget(&mut self) {
         self.table = None;
@@ -402,7 +410,7 @@ impl Converge {
                     .context("failed to write the ledger")?;
             }
         }
-        let steps = host::plan(&desired, &seen);
+        let steps = host::plan(&desired, &seen, &self.host_options);
         let failed = kernel_host::apply(&mut self.routes, &steps)
             .context("failed to change this host's routes")?;
         for interface in desired.interfaces.keys() {

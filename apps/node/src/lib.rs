@@ -9,6 +9,7 @@ pub mod host;
 pub mod install;
 pub mod ledger;
 pub mod options;
+pub mod parameters;
 pub mod probes;
 pub mod settings;
 pub mod startup;
@@ -77,8 +78,8 @@ fn perform(command: Command, settings: &Settings) -> anyhow::Result<()> {
 fn agent(settings: &Settings, store: AnyStore) -> anyhow::Result<()> {
     let probes = probes::Probes::new(Instant::now()).context("metrics")?;
     probes::serve(&probes, settings.health, settings.metrics)?;
-    let options = options::Options::from_environment(settings);
-    agent::Agent::start(settings, options, store, probes)?.run()
+    let parameters = parameters::Parameters::new(settings)?;
+    agent::Agent::start(settings, parameters, store, probes)?.run()
 }
 
 fn start_logs(settings: &Settings) {

@@ -16,6 +16,8 @@ pub struct Paths {
     pub mtu: PathBuf,
     /// What the host was like before us.
     pub ledger: PathBuf,
+    /// The file of parameters.
+    pub config: PathBuf,
     /// The directory in which `endpoint-status/` is.
     pub run: PathBuf,
 }
@@ -57,6 +59,9 @@ impl Settings {
         Settings {
             node,
             paths: Paths {
+                config: env
+                    .get("CALICO_FELIX_CONFIG_FILE")
+                    .map_or_else(|| PathBuf::from("/etc/calico/felix.cfg"), PathBuf::from),
                 ledger: mtu.with_file_name("host-ledger.json"),
                 nodename,
                 mtu,
@@ -115,7 +120,8 @@ pub fn is_true(text: &str) -> bool {
     ["true", "1", "yes", "y", "t", "on"].contains(&text.trim().to_ascii_lowercase().as_str())
 }
 
-fn level(upstream: &str) -> &str {
+/// Our word for a level of upstream's.
+pub fn level(upstream: &str) -> &str {
     match upstream.to_ascii_uppercase().as_str() {
         "WARNING" | "WARN" => "warn",
         "FATAL" | "PANIC" | "CRITICAL" | "ERROR" => "error",

@@ -509,3 +509,95 @@ fn uninstall_gives_the_host_back() {
     }
     assert!(host.path("store/datastore.db").exists());
 }
+
+fn felix(name: &str, spec: serde_json::Value) -> api::Object {
+    let mut object = api::Object::new(api::Kind::FelixConfiguration, None, name);
+    object.value_mut().insert("spec".into(), spec);
+    object
+}
+
+#[test]
+fn parameters_change_live() {
+    if skipped() {
+        return;
+    }
+    let mut host = Host::new(&PODS);
+    let environment = ("FELIX_IPV4NORMALROUTEPRIORITY".to_owned(), "77".to_owned());
+    host.environment.push(environment);
+    std::fs::write(host.path("felix.cfg"), "[global]\nLogPrefix = from-file\n").expect("a file");
+    host.start();
+    host.attach(3);
+    host.wait_status(3);
+    let stream = host.stream(0, 1, 40_003, 2000);
+    until("packets pass", LONG, || stream.received() > 0);
+    let table = |word: &'static str| {
+        let host = &host;
+        move || host.ask("nft list table inet calico").contains(word)
+    };
+    let spec = json!({
+        "nftablesFilterDenyAction": "Reject", "vxlanPort": 4444, "deviceRouteProtocol": 80,
+        "ipv4NormalRoutePriority": 500, "ipv6NormalRoutePriority": 500,
+        "interfacePrefix": "cali,tap", "logPrefix": "from-store",
+    });
+    host.put(&felix("default", spec));
+    until("denied packets are answered", LONG, table("reject"));
+    until("the port of VXLAN", LONG, table("4444"));
+    until("the other prefix", LONG, table("tap*"));
+    until("routes of the other protocol", LONG, || {
+        host.ask("ip -6 route show fd00::2")
+            .contains("proto 80 metric 500")
+            && host
+                .ask("ip route show 10.0.0.2")
+                .contains("proto 80 scope link metric 77")
+    });
+    host.put(&felix(
+        "node.n1",
+        json!({"nftablesFilterDenyAction": "Drop", "ipv6Support": false}),
+    ));
+    until("the node's own word counts", LONG, || !table("reject")());
+    until("no IPv6", LONG, || !table("fd00::2")());
+    host.put(&felix("node.n1", json!({"removeExternalRoutes": false})));
+    until("IPv6 again", LONG, table("fd00::2"));
+    host.hand("ip route add 10.5.5.5/32 dev cali1");
+    host.hand("ip route del 10.0.0.2");
+    until("our route is back", REPAIR, || {
+        host.ask("ip route show 10.0.0.2").contains("cali1")
+    });
+    assert!(
+        host.ask("ip route show 10.5.5.5").contains("cali1"),
+        "another's route stays"
+    );
+    stream.end();
+}
+
+#[test]
+fn waits_for_a_datastore_that_is_not_ready() {
+    if skipped() {
+        return;
+    }
+    let mut host = ready_host();
+    let mut cluster = api::Object::new(api::Kind::ClusterInformation, None, "default");
+    let mut say = |host: &Host, ready: bool| {
+        let spec = json!({"datastoreReady": ready, "calicoVersion": "v3.33.0"});
+        cluster.value_mut().insert("spec".into(), spec);
+        host.put(&cluster);
+    };
+    let whole = table_text(&host);
+    say(&host, false);
+    until("the agent waits", LONG, || {
+        host.log().contains("is not ready;")
+    });
+    host.delete(&host.endpoint(1));
+    host.kill();
+    host.launch();
+    until("the agent waits again", LONG, || {
+        host.log().matches("is not ready;").count() == 2
+    });
+    assert_eq!(table_text(&host), whole, "the last policy stays in force");
+    assert!(host.status_file(1).exists());
+    say(&host, true);
+    let file = host.status_file(1);
+    until("the agent goes on", LONG, || {
+        !file.exists() && host.is_ready()
+    });
+}

@@ -13,12 +13,26 @@ use model::{Cidr, Family};
 pub struct HostOptions {
     /// Families that are programmed.
     pub families: Vec<Family>,
-    /// Metric of routes to workloads (`ipv4NormalRoutePriority`, `ipv6NormalRoutePriority`).
-    pub route_metric: u32,
+    /// Metric of IPv4 routes to workloads (`ipv4NormalRoutePriority`).
+    pub route_metric_v4: u32,
+    /// Metric of IPv6 routes to workloads (`ipv6NormalRoutePriority`).
+    pub route_metric_v6: u32,
     /// Protocol number that marks routes to workloads (`deviceRouteProtocol`).
     pub route_protocol: u8,
     /// Whether forwarding is switched on for the host (`ipForwarding`).
     pub forwarding: Forwarding,
+    /// What becomes of others' routes over workload interfaces (`removeExternalRoutes`).
+    pub others: OthersRoutes,
+}
+
+/// What becomes of routes over workload interfaces that have another protocol than ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OthersRoutes {
+    /// They are removed.
+    #[default]
+    Removed,
+    /// They stay.
+    Left,
 }
 
 /// Who switches on forwarding.
@@ -35,9 +49,11 @@ impl Default for HostOptions {
     fn default() -> HostOptions {
         HostOptions {
             families: Family::ALL.to_vec(),
-            route_metric: 1024,
+            route_metric_v4: 1024,
+            route_metric_v6: 1024,
             route_protocol: 3,
             forwarding: Forwarding::Managed,
+            others: OthersRoutes::Removed,
         }
     }
 }
@@ -150,7 +166,10 @@ fn interface(endpoint: &LocalEndpoint, options: &HostOptions) -> InterfaceWant {
         if options.families.contains(&net.family()) {
             want.routes.insert(WorkloadRoute {
                 dst: *net,
-                metric: options.route_metric,
+                metric: match net.family() {
+                    Family::V4 => options.route_metric_v4,
+                    Family::V6 => options.route_metric_v6,
+                },
                 protocol: options.route_protocol,
             });
         }
@@ -182,7 +201,7 @@ fn interface(endpoint: &LocalEndpoint, options: &HostOptions) -> InterfaceWant {
 
 /// The steps from what is to what should be: sysctls, then new routes, then stale ones, so that a route that only changes its
 /// metric is never missing. Interfaces that do not exist are left for when they appear.
-pub fn plan(desired: &HostDesired, seen: &HostSeen) -> Vec<HostOp> {
+pub fn plan(desired: &HostDesired, seen: &HostSeen, options: &HostOptions) -> Vec<HostOp> {
     let mut ops = Vec::new();
     write_sysctls(&desired.sysctls, &seen.sysctls, &mut ops);
     for (name, want) in &desired.interfaces {
@@ -192,7 +211,11 @@ pub fn plan(desired: &HostDesired, seen: &HostSeen) -> Vec<HostOp> {
         write_sysctls(&want.sysctls, &have.sysctls, &mut ops);
         let add = want.routes.difference(&have.routes);
         ops.extend(add.map(|route| HostOp::AddRoute(name.clone(), *route)));
-        let delete = have.routes.difference(&want.routes);
+        let stale = have.routes.difference(&want.routes);
+        let delete = stale.filter(|route| match options.others {
+            OthersRoutes::Removed => true,
+            OthersRoutes::Left => route.protocol == options.route_protocol,
+        });
         ops.extend(delete.map(|route| HostOp::DeleteRoute(name.clone(), *route)));
     }
     ops
@@ -255,7 +278,7 @@ mod tests {
     fn nothing_to_do_when_all_is_there() {
         let one = endpoint("cali1", &["10.0.0.1/32", "fd00::1/128"]);
         let want = desired([&one], &HostOptions::default());
-        assert_eq!(plan(&want, &as_wanted(&want)), []);
+        assert_eq!(plan(&want, &as_wanted(&want), &HostOptions::default()), []);
     }
 
     #[test]
@@ -269,7 +292,7 @@ mod tests {
         let ours = interface.routes.pop_first().unwrap();
         let foreign = WorkloadRoute { metric: 0, ..ours };
         interface.routes.insert(foreign);
-        let ops = plan(&want, &seen);
+        let ops = plan(&want, &seen, &HostOptions::default());
         assert_eq!(
             ops,
             [
@@ -288,6 +311,6 @@ mod tests {
             sysctls: as_wanted(&want).sysctls,
             ..HostSeen::default()
         };
-        assert_eq!(plan(&want, &seen), []);
+        assert_eq!(plan(&want, &seen, &HostOptions::default()), []);
     }
 }

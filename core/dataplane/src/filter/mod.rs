@@ -4,6 +4,7 @@
 //! print again. What the filter holds is a function of the changes' final state, never of their history.
 
 mod own;
+mod rebuild;
 pub mod sets;
 mod tiers;
 
