@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dataplane::host::{HostDesired, HostOp, InterfaceWant, Sysctl, WorkloadRoute, plan};
+use dataplane::host::{
+    HostDesired, HostOp, HostOptions, InterfaceWant, Sysctl, WorkloadRoute, plan,
+};
 use linux::host::{apply, observe};
 use linux::netns::{NetNs, in_netns};
 use linux::route::{LinkRef, LinkState, NextHop, Route, RouteSocket, Veth, VethEnd};
@@ -75,12 +77,12 @@ fn converge() {
     let want = wanted();
     let seen = observe(&mut socket, &want).expect("observed");
     assert_eq!(seen.interfaces.len(), 1, "cali.2 is not there");
-    let steps = plan(&want, &seen);
+    let steps = plan(&want, &seen, &HostOptions::default());
     assert!(!steps.is_empty());
     let failed = apply(&mut socket, &steps).expect("applied");
     assert!(failed.is_empty(), "{failed:?}");
     let seen = observe(&mut socket, &want).expect("observed");
-    assert_eq!(plan(&want, &seen), []);
+    assert_eq!(plan(&want, &seen, &HostOptions::default()), []);
 
     // Another hand: a route of ours goes, foreign ones come, a setting is cleared.
     let link = socket
@@ -102,12 +104,12 @@ fn converge() {
     let path = linux::sysctl::SysctlPath::dotted("net.ipv4.conf.cali/1.proxy_arp").expect("a path");
     linux::sysctl::write(&path, &"0".into()).expect("cleared");
     let seen = observe(&mut socket, &want).expect("observed");
-    let steps = plan(&want, &seen);
+    let steps = plan(&want, &seen, &HostOptions::default());
     assert_eq!(steps.len(), 4, "{steps:?}");
     let failed = apply(&mut socket, &steps).expect("applied");
     assert!(failed.is_empty(), "{failed:?}");
     let seen = observe(&mut socket, &want).expect("observed");
-    assert_eq!(plan(&want, &seen), []);
+    assert_eq!(plan(&want, &seen, &HostOptions::default()), []);
 
     // A step for an interface that is gone: an addition fails by name, a deletion is done.
     let route = WorkloadRoute {

@@ -5,7 +5,10 @@ use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 
 /// Changes the level of the log that was started.
-static SET_LEVEL: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
+
+/// Takes a level or a filter.
+type SetLevel = Box<dyn Fn(&str) + Send + Sync>;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

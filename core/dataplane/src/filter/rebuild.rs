@@ -17,7 +17,7 @@ impl Filter {
             new.put_profile(name, Some(profile.clone()));
         }
         for (name, pool) in &self.pools {
-            new.put_pool(name, Some(pool.clone()));
+            new.put_pool(name, Some(*pool));
         }
         for (id, endpoint) in &self.endpoints {
             new.put_endpoint(id, Some(endpoint.clone()));
