@@ -8,6 +8,7 @@ mod files;
 mod options;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -40,7 +41,8 @@ pub fn main(args: &[String]) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            super::say_error(&format!("cni install: {error:#}\n"));
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "calico component cni: {error:#}");
             ExitCode::FAILURE
         }
     }
