@@ -323,16 +323,33 @@ impl Drop for Machine {
         // Its first process goes with it, and all others with that.
         let _ = self.outer.kill();
         let _ = self.outer.wait();
-        // runc makes a cgroup for containerd's namespace and leaves it; one that is still in use cannot be removed.
+        // runc makes a cgroup for containerd's namespace and leaves it. It is empty when the last process is gone.
+        let start = Instant::now();
+        while !self.remove_cgroups() && start.elapsed() < PATIENCE {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Machine {
+    /// True if none is left, below any controller, or in the one tree of version 2.
+    fn remove_cgroups(&self) -> bool {
         let controllers = fs::read_dir("/sys/fs/cgroup")
             .into_iter()
             .flatten()
             .flatten();
-        for path in controllers
-            .map(|entry| entry.path())
-            .chain(["/sys/fs/cgroup".into()])
-        {
-            let _ = fs::remove_dir(path.join(&self.namespace));
+        let roots = controllers.map(|entry| entry.path());
+        let mut gone = true;
+        for root in roots.chain(["/sys/fs/cgroup".into()]) {
+            let path = root.join(&self.namespace);
+            let containers = fs::read_dir(&path).into_iter().flatten().flatten();
+            for container in containers.filter(|entry| entry.path().is_dir()) {
+                // Tried again until its processes have ended.
+                let _ = fs::remove_dir(container.path());
+            }
+            let _ = fs::remove_dir(&path);
+            gone &= !path.exists();
         }
+        gone
     }
 }
