@@ -25,8 +25,10 @@ use std::sync::Arc;
 
 /// Where the next attempt waits after a failure: it doubles up to this.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
-/// How often the host is looked at without being told to: of some sysctls the kernel gives no notice.
-const LOOK_EVERY: Duration = Duration::from_secs(90);
+/// How often addresses are looked for that nobody gives back.
+const SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
+/// A sweep that has to wait is not waited for more closely than this.
+const SHORTEST: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 
 /// All state of the agent.
@@ -46,8 +48,11 @@ pub struct Agent {
     retry: Retry,
     /// When a datastore that cannot be followed is asked again.
     store_retry: Retry,
-    /// When the settings are looked at that change without a notice.
-    next_look: Instant,
+    /// When the settings are looked at that change without a notice (`routeRefreshInterval`).
+    next_look: Option<Instant>,
+    /// When dead addresses are looked for.
+    next_sweep: Instant,
+    node: String,
     active_policies: std::collections::BTreeSet<model::PolicyId>,
 }
 
@@ -147,7 +152,9 @@ impl Agent {
             probes,
             retry: Retry::Idle,
             store_retry: Retry::Idle,
-            next_look: Instant::now() + LOOK_EVERY,
+            next_look: None,
+            next_sweep: Instant::now(),
+            node: settings.node.clone(),
             active_policies: std::collections::BTreeSet::new(),
         })
     }
@@ -168,14 +175,12 @@ impl Agent {
             self.kernel.take_notices(self.filter.endpoints());
             self.take_parameters();
             self.take_changes();
-            if self.next_look <= now {
-                self.next_look = now + LOOK_EVERY;
-                self.kernel.look_at_all();
-            }
+            self.look_from_time_to_time(now);
             let due = self.kernel.has_work() || self.retry.is_due(now);
             if due && self.synced == Synced::Yes {
                 self.converge(now);
             }
+            self.sweep(now);
             self.probes.turn_ends();
             self.sleep()?;
         }
@@ -201,6 +206,38 @@ impl Agent {
                 );
                 self.store_retry = self.store_retry.after_failure(Instant::now());
             }
+        }
+    }
+
+    /// Of some sysctls the kernel gives no notice, so everything is looked at now and then.
+    fn look_from_time_to_time(&mut self, now: Instant) {
+        let Some(every) = self.options.look_every else {
+            self.next_look = None;
+            return;
+        };
+        match self.next_look {
+            Some(at) if at > now + every => self.next_look = Some(now + every),
+            Some(at) if at > now => {}
+            Some(_) => {
+                self.next_look = Some(now + every);
+                self.kernel.look_at_all();
+            }
+            None => self.next_look = Some(now + every),
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        // Not before policy stands, and not while somebody works on the datastore.
+        let quiet = self.retry == Retry::Idle && self.readiness == Readiness::Ready;
+        if self.next_sweep > now || self.synced == Synced::NotYet || !quiet {
+            return;
+        }
+        self.next_sweep = now + SWEEP_EVERY;
+        if let Err(error) = crate::sweep::run(&self.store, &self.node) {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "failed to look for addresses of dead workloads; trying again in 15 minutes"
+            );
         }
     }
 
@@ -329,7 +366,9 @@ impl Agent {
         let due = [self.retry, self.store_retry]
             .into_iter()
             .filter_map(Retry::at);
-        let next = due.fold(self.next_look, Instant::min);
+        let next = due
+            .chain(self.next_look)
+            .fold(self.next_sweep.max(now + SHORTEST), Instant::min);
         let timeout = Timespec::try_from(next.saturating_duration_since(now)).ok();
         let [route, nft] = self.kernel.descriptors();
         let mut fds = [self.feed.as_fd(), self.signals.as_fd(), route, nft]

@@ -99,6 +99,19 @@ pub struct Converge {
     ledger: Ledger,
 }
 
+/// Finds out whether the agent can work on this kernel at all, before it leaves anything anywhere.
+///
+/// # Errors
+/// The kernel lacks nf_tables, or this process lacks CAP_NET_ADMIN.
+pub fn check() -> anyhow::Result<()> {
+    const NEEDED: &str =
+        "calico-node needs CAP_NET_ADMIN (run it as root) and a kernel with nf_tables";
+    NftMonitor::open().context(NEEDED)?;
+    let mut nft = Nftables::open().context(NEEDED)?;
+    nft.observe(&TableId::ours()).context(NEEDED)?;
+    Ok(())
+}
+
 impl Converge {
     /// Opens sockets and subscriptions; changes nothing.
     ///

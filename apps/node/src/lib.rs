@@ -14,6 +14,7 @@ pub mod probes;
 pub mod settings;
 pub mod startup;
 pub mod status;
+pub mod sweep;
 pub mod uninstall;
 
 use std::io::{Read as _, Write as _};
@@ -68,6 +69,8 @@ fn perform(command: Command, settings: &Settings) -> anyhow::Result<()> {
         }
         Command::Run => {
             start_logs(settings);
+            // Refused here, nothing was written yet.
+            converge::check()?;
             let store = open_store(settings)?;
             startup::run(settings, &store, &host::facts()?)?;
             agent(settings, store)

@@ -1,5 +1,7 @@
 //! Felix parameters -> the small option structs of the core crates, in this one place.
 
+use std::time::Duration;
+
 use config::{Config, Param};
 use dataplane::filter::FilterOptions;
 use dataplane::host::{Forwarding, HostOptions, OthersRoutes};
@@ -17,6 +19,8 @@ pub struct Options {
     pub host: HostOptions,
     /// Of nf_tables.
     pub nft: NftOptions,
+    /// How often everything of the host is looked at without a notice (`routeRefreshInterval`).
+    pub look_every: Option<Duration>,
 }
 
 impl Options {
@@ -37,6 +41,8 @@ impl Options {
             },
             host: host(config, families),
             nft: nft(config),
+            look_every: Some(config.duration(Param::RouteRefreshInterval))
+                .filter(|every| !every.is_zero()),
         }
     }
 }

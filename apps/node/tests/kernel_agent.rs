@@ -479,37 +479,6 @@ fn invalid_objects_stop_nothing() {
     allowed.end();
 }
 
-#[test]
-fn uninstall_gives_the_host_back() {
-    if skipped() {
-        return;
-    }
-    let mut host = Host::new(&PODS);
-    host.set_sysctl("ipv4/ip_forward", "0");
-    host.start();
-    host.attach(3);
-    host.wait_status(3);
-    assert_eq!(host.sysctl("ipv4/ip_forward"), "1");
-    assert!(!host.run("uninstall").success(), "not while the agent runs");
-    assert!(host.log().contains("stop it first"));
-    assert!(host.is_ready() && host.status_file(0).exists());
-    assert!(host.terminate().success());
-    for _ in 0..2 {
-        assert!(host.run("uninstall").success(), "{}", host.log());
-        assert_eq!(host.ask("nft list ruleset"), "");
-        assert_eq!(host.sysctl("ipv4/ip_forward"), "0");
-        for name in [
-            "lib/nodename",
-            "lib/mtu",
-            "lib/host-ledger.json",
-            "run/endpoint-status",
-        ] {
-            assert!(!host.path(name).exists(), "{name}");
-        }
-    }
-    assert!(host.path("store/datastore.db").exists());
-}
-
 fn felix(name: &str, spec: serde_json::Value) -> api::Object {
     let mut object = api::Object::new(api::Kind::FelixConfiguration, None, name);
     object.value_mut().insert("spec".into(), spec);

@@ -67,6 +67,8 @@ pub(crate) struct Host {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) agent: Option<Child>,
     pub(crate) environment: Vec<(String, String)>,
+    /// What the agent is started by, with its arguments; nothing as a rule.
+    pub(crate) wrapper: Vec<String>,
 }
 
 impl Host {
@@ -93,6 +95,7 @@ impl Host {
             directory,
             agent: None,
             environment,
+            wrapper: Vec::new(),
         }
     }
 
@@ -116,7 +119,15 @@ impl Host {
             .append(true)
             .open(self.path("log"))
             .expect("a log");
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        let program = std::env::current_exe().expect("this program");
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command
             .args(["agent_process", "--exact", "--nocapture", "--quiet"])
             .env_clear()
