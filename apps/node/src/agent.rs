@@ -242,7 +242,10 @@ impl Agent {
     }
 
     fn take_parameters(&mut self) {
-        let options = Options::of(&self.parameters.resolve());
+        let Some(config) = self.parameters.news() else {
+            return;
+        };
+        let options = Options::of(&config);
         if options == self.options {
             return;
         }

@@ -413,7 +413,8 @@ impl Converge {
         if self.host_work.is_nothing() {
             return Ok(Converged::Done);
         }
-        let desired = self.desired(filter);
+        let claimed = interfaces(filter);
+        let desired = self.desired(filter, &claimed);
         let seen = kernel_host::observe(&mut self.routes, &desired)
             .context("failed to look at this host's links and routes")?;
         for sysctl in desired.sysctls.keys() {
@@ -433,7 +434,7 @@ impl Converge {
                 self.complete.remove(interface);
             }
         }
-        self.claimed = interfaces(filter);
+        self.claimed = claimed;
         let Some(first) = failed.first() else {
             self.host_work = HostWork::NOTHING;
             return Ok(Converged::Done);
@@ -451,15 +452,14 @@ impl Converge {
     }
 
     /// What should be, as far as it has to be looked at. An interface that lost its endpoint has no routes.
-    fn desired(&self, filter: &Filter) -> HostDesired {
+    fn desired(&self, filter: &Filter, claimed: &BTreeSet<Box<str>>) -> HostDesired {
         let endpoints = filter.endpoints().values().map(|e| &**e);
         let looked_at = endpoints.filter(|e| self.host_work.has(&e.interface));
         let mut desired = host::desired(looked_at, &self.host_options);
         if self.host_work != HostWork::All {
             desired.sysctls.clear();
         }
-        let now = interfaces(filter);
-        for lost in self.claimed.difference(&now) {
+        for lost in self.claimed.difference(claimed) {
             desired.interfaces.entry(lost.clone()).or_default();
         }
         desired

@@ -18,6 +18,13 @@ pub enum Readiness {
     Waiting,
 }
 
+/// Whether there is something to resolve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    None,
+    Some,
+}
+
 /// All that says how the agent is to work.
 #[derive(Debug)]
 pub struct Parameters {
@@ -27,6 +34,8 @@ pub struct Parameters {
     objects: BTreeMap<ConfigScope, FelixConfig>,
     readiness: Readiness,
     told: Vec<Warning>,
+    /// Whether anything was said since the parameters were last resolved.
+    news: News,
     level: String,
 }
 
@@ -50,6 +59,7 @@ impl Parameters {
             objects: BTreeMap::new(),
             readiness: Readiness::Ready,
             told: Vec::new(),
+            news: News::Some,
             level: settings.log_level.clone(),
         })
     }
@@ -61,6 +71,9 @@ impl Parameters {
 
     /// Takes in what an update says of the parameters; others say nothing.
     pub fn take(&mut self, update: &Update) {
+        if let Key::FelixConfig(_) | Key::Node(_) = update.key {
+            self.news = News::Some;
+        }
         match (&update.key, &update.value) {
             (Key::FelixConfig(scope), Some(Resource::FelixConfig(object))) => {
                 self.objects.insert(scope.clone(), object.clone());
@@ -85,8 +98,14 @@ impl Parameters {
         }
     }
 
+    /// The parameters in force, if anything was said of them since they were last asked for.
+    pub fn news(&mut self) -> Option<Config> {
+        (self.news == News::Some).then(|| self.resolve())
+    }
+
     /// The parameters in force. What cannot be used is said once in the log, which follows its own level.
     pub fn resolve(&mut self) -> Config {
+        self.news = News::None;
         for source in [Source::Global, Source::Selector, Source::Node] {
             let values = self.chosen(source).map(|object| object.parameters.clone());
             self.layers.set(source, values.unwrap_or_default());
