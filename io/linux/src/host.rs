@@ -48,7 +48,7 @@ pub fn observe(socket: &mut RouteSocket, desired: &HostDesired) -> Result<HostSe
         sysctls: read_all(desired.sysctls.keys()),
         ..HostSeen::default()
     };
-    for link in links(socket, desired)? {
+    for link in links(socket, &desired.interfaces.keys().cloned().collect())? {
         let Some((name, want)) = desired.interfaces.get_key_value(link.name.as_str()) else {
             continue;
         };
@@ -91,12 +91,13 @@ pub fn observe(socket: &mut RouteSocket, desired: &HostDesired) -> Result<HostSe
 /// Up to so many interfaces are asked for one by one; for more, all are read at once.
 const FEW: usize = 4;
 
-fn links(socket: &mut RouteSocket, desired: &HostDesired) -> Result<Vec<Link>, NetlinkError> {
-    if desired.interfaces.len() > FEW {
+/// These interfaces, as far as they are there; of many, all others too.
+fn links(socket: &mut RouteSocket, names: &BTreeSet<Box<str>>) -> Result<Vec<Link>, NetlinkError> {
+    if names.len() > FEW {
         return socket.links();
     }
     let mut links = Vec::new();
-    for name in desired.interfaces.keys() {
+    for name in names {
         links.extend(socket.link(LinkRef::Name(name))?);
     }
     Ok(links)
@@ -137,7 +138,7 @@ pub fn apply(socket: &mut RouteSocket, plan: &[HostOp]) -> Result<Vec<Failed>, N
         };
         let links = match &links {
             Some(links) => links,
-            None => links.insert(indexes(socket)?),
+            None => links.insert(indexes(socket, plan)?),
         };
         let Some(link) = links.get(&**name).copied() else {
             // Its routes went with it.
@@ -189,8 +190,15 @@ fn kernel_route(route: &WorkloadRoute, link: LinkIndex) -> Route {
     }
 }
 
-fn indexes(socket: &mut RouteSocket) -> Result<BTreeMap<String, LinkIndex>, NetlinkError> {
-    let links = socket.links()?;
+fn indexes(
+    socket: &mut RouteSocket,
+    plan: &[HostOp],
+) -> Result<BTreeMap<String, LinkIndex>, NetlinkError> {
+    let name = |op: &HostOp| match op {
+        HostOp::AddRoute(name, _) | HostOp::DeleteRoute(name, _) => Some(name.clone()),
+        HostOp::WriteSysctl(..) => None,
+    };
+    let links = links(socket, &plan.iter().filter_map(name).collect())?;
     Ok(links
         .into_iter()
         .map(|link| (link.name, link.index))
