@@ -13,9 +13,6 @@ use crate::error::{CniError, Code};
 use crate::result::{self, Outcome, Version};
 use crate::{add, check, del, gc, ipam_plugin, ready, store};
 
-/// The upstream release that this is compatible with.
-const COMPATIBLE_WITH: &str = "v3.33.0";
-
 /// Which of the two plugins the executable is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plugin {
@@ -33,7 +30,7 @@ pub fn main() -> ExitCode {
     let plugin = Plugin::of_name(variables.get("CALICO_CNI_PLUGIN").unwrap_or(&name));
     match std::env::args().nth(1).as_deref() {
         Some("-v" | "--version") => {
-            println!("{COMPATIBLE_WITH}");
+            println!("{}", model::COMPATIBLE_VERSION);
             ExitCode::SUCCESS
         }
         Some("-t") => test_connection(&variables),

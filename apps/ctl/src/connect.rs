@@ -11,9 +11,7 @@ use crate::objects::Objects;
 use crate::outcome::{Failure, Status, chain};
 use crate::session::Session;
 use crate::yaml::{Source, documents};
-
-/// The upstream release that this one stands in for: what clusters announce and version gates compare.
-pub const COMPATIBLE_VERSION: &str = "v3.33.0";
+use model::COMPATIBLE_VERSION;
 
 /// What a verb is going to do with the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

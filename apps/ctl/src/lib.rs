@@ -19,6 +19,5 @@ mod time;
 mod verbs;
 mod yaml;
 
-pub use connect::COMPATIBLE_VERSION;
 pub use run::{run, run_with};
 pub use session::{Output, Session};

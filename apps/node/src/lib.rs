@@ -54,7 +54,7 @@ fn perform(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Help => say(args::USAGE),
         Command::Version => {
             let own = env!("CARGO_PKG_VERSION");
-            say(&format!("{}\ncalico-rs {own}\n", startup::COMPATIBLE_WITH))
+            say(&format!("{}\ncalico-rs {own}\n", model::COMPATIBLE_VERSION))
         }
         Command::Live => probe(settings, "/liveness"),
         Command::Ready => probe(settings, "/readiness"),

@@ -15,8 +15,6 @@ use serde_json::json;
 use crate::detect::{Detected, HostInterface, Method, smallest_mtu};
 use crate::settings::{Env, Settings, is_true};
 
-/// The upstream release that clusters of ours are compatible with.
-pub const COMPATIBLE_WITH: &str = "v3.33.0";
 /// How often a commit that another process overtook is prepared again.
 const ATTEMPTS: usize = 10;
 
@@ -115,7 +113,7 @@ fn builtin(settings: &Settings) -> anyhow::Result<Vec<Object>> {
         .get("CLUSTER_TYPE")
         .map_or("bgp", |v| v.as_str());
     spec.insert("clusterType".into(), json!(cluster_type));
-    spec.insert("calicoVersion".into(), json!(COMPATIBLE_WITH));
+    spec.insert("calicoVersion".into(), json!(model::COMPATIBLE_VERSION));
     spec.insert("datastoreReady".into(), json!(true));
     out.push(cluster);
     let mut felix = Object::new(Kind::FelixConfiguration, None, "default");

@@ -28,3 +28,7 @@ pub use policy::{
 };
 pub use port::{PortMatch, PortRange, Protocol, ProtocolError};
 pub use rule::{Action, EntityMatch, HttpMatch, HttpPath, IcmpMatch, Rule, ServiceRef};
+
+/// The upstream release that everything of ours is compatible with: what `calicoVersion`, version gates and `calicoctl version`
+/// announce. Our own version is another matter.
+pub const COMPATIBLE_VERSION: &str = "v3.33.0";

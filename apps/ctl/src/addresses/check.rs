@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::driver;
 use crate::cli::{Global, IpamCheckArgs};
-use crate::connect::{COMPATIBLE_VERSION, Purpose, connect, text_at};
+use model::COMPATIBLE_VERSION;
+
+use crate::connect::{Purpose, connect, text_at};
 use crate::json::pretty;
 use crate::objects::Objects;
 use crate::outcome::{ExitCodes, Failure, Status};

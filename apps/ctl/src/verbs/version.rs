@@ -5,7 +5,9 @@ use std::time::Duration;
 use api::Kind;
 
 use crate::cli::{Global, VersionArgs};
-use crate::connect::{COMPATIBLE_VERSION, Purpose, choose, open, text_at};
+use model::COMPATIBLE_VERSION;
+
+use crate::connect::{Purpose, choose, open, text_at};
 use crate::objects::Objects;
 use crate::outcome::{Failure, Status};
 use crate::session::Session;
