@@ -104,7 +104,7 @@ fn table_text(host: &Host) -> Vec<String> {
 }
 
 /// The first so many attacks open the filter: until it is back the kernel lets packets pass. The others leave it shut.
-const OPENING: usize = 3;
+const OPENING: usize = 2;
 const ATTACKS: [Attack; 12] = [
     Attack {
         what: "flushes a base chain",
@@ -112,13 +112,13 @@ const ATTACKS: [Attack; 12] = [
         repaired: |_| true,
     },
     Attack {
-        what: "flushes the chain of an endpoint",
-        strike: |host| host.hand("nft flush chain inet calico filter-cali-tw-cali1"),
+        what: "deletes the table",
+        strike: |host| host.hand("nft delete table inet calico"),
         repaired: |_| true,
     },
     Attack {
-        what: "deletes the table",
-        strike: |host| host.hand("nft delete table inet calico"),
+        what: "flushes the chain of an endpoint",
+        strike: |host| host.hand("nft flush chain inet calico filter-cali-tw-cali1"),
         repaired: |_| true,
     },
     Attack {

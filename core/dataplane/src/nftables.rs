@@ -177,7 +177,7 @@ fn element(element: &SetElement) -> Element {
             Part::prefix((net.addr(), net.len())),
         ])),
         SetElement::Dispatch(interface, chain) => {
-            Element::verdict(Part::ifname(&**interface), Verdict::Goto(chain_name(chain)))
+            Element::verdict(Part::ifname(&**interface), Verdict::Jump(chain_name(chain)))
         }
     }
 }

@@ -97,9 +97,10 @@ pub enum Target {
     Return,
     /// Ask another chain and come back.
     Jump(ChainName),
-    /// Ask the chain that the map holds for the incoming interface; does not come back here.
+    /// Ask the chain that the map holds for the incoming interface. It decides; should another hand empty it, the rule that
+    /// follows here does.
     DispatchIn(ChainName),
-    /// Ask the chain that the map holds for the outgoing interface; does not come back here.
+    /// Ask the chain that the map holds for the outgoing interface, in the same way.
     DispatchOut(ChainName),
     /// Forget any note of Pass, also one that a foreign mark looks like.
     ClearPass,
