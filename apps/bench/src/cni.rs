@@ -102,20 +102,17 @@ fn floor() -> anyhow::Result<()> {
 fn plugin(host: &Host, what: &str, path: &Path, name: &str, network: &Value) -> anyhow::Result<()> {
     let (mut add, mut del) = (Samples::default(), Samples::default());
     let (mut add_cpu, mut del_cpu) = (0.0, 0.0);
-    for run in 0..RUNS {
-        let pod = format!("cbench-pod-{}-{run}", std::process::id());
-        netns::create(&pod)?;
-        let result = (|| {
-            add_cpu -= children_cpu();
-            add.add(call(host, path, name, "ADD", &pod, network)?);
-            add_cpu += children_cpu();
-            del_cpu -= children_cpu();
-            del.add(call(host, path, name, "DEL", &pod, network)?);
-            del_cpu += children_cpu();
-            anyhow::Ok(())
-        })();
-        netns::delete(&pod)?;
-        result?;
+    // All come, then all go: a namespace that is being torn down holds the kernel's routing lock, and another's ADD waits.
+    let pods = Pods::new()?;
+    for pod in &pods.0 {
+        add_cpu -= children_cpu();
+        add.add(call(host, path, name, "ADD", pod, network)?);
+        add_cpu += children_cpu();
+    }
+    for pod in &pods.0 {
+        del_cpu -= children_cpu();
+        del.add(call(host, path, name, "DEL", pod, network)?);
+        del_cpu += children_cpu();
     }
     let cpu = |total: f64| format!("{:.1} ms CPU each", total * 1e3 / RUNS as f64);
     line(&format!("{what}: ADD"), &add);
@@ -123,6 +120,31 @@ fn plugin(host: &Host, what: &str, path: &Path, name: &str, network: &Value) -> 
     line(&format!("{what}: DEL"), &del);
     line(&format!("{what}: DEL"), cpu(del_cpu));
     Ok(())
+}
+
+/// Network namespaces of containers, deleted with the value.
+struct Pods(Vec<String>);
+
+impl Pods {
+    fn new() -> anyhow::Result<Pods> {
+        let mut pods = Pods(Vec::new());
+        for run in 0..RUNS {
+            let name = format!("cbench-pod-{}-{run}", std::process::id());
+            netns::create(&name)?;
+            pods.0.push(name);
+        }
+        Ok(pods)
+    }
+}
+
+impl Drop for Pods {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            if let Err(error) = netns::delete(name) {
+                eprintln!("calico-bench: {error}");
+            }
+        }
+    }
 }
 
 fn call(
