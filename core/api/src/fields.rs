@@ -163,6 +163,15 @@ pub(crate) fn port_of_text(text: &str) -> Option<PortMatch> {
     names::is_rule_port_name(text).then(|| PortMatch::Named(text.into()))
 }
 
+/// A text that becomes one part of a datastore key, which a slash would break in two.
+pub(crate) fn key_part(item: Item<'_>) -> Option<Box<str>> {
+    let text = item.text()?;
+    if item.reader.is_admission() && (text.is_empty() || text.contains('/')) {
+        item.wrong("must not be empty or hold '/', because it is part of a datastore key");
+    }
+    Some(text.into())
+}
+
 /// A name in the form of most objects' names.
 pub(crate) fn name(item: Item<'_>) -> Option<Box<str>> {
     let text = item.text()?;

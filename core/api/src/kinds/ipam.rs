@@ -11,8 +11,8 @@ use model::{
 };
 use serde::Serialize;
 
-use super::{Identity, spec};
-use crate::fields::{cidr, text};
+use super::{Identity, required_spec, spec};
+use crate::fields::{cidr, key_part};
 use crate::reader::{Fields, Item};
 
 /// Host bits of the largest block that is read: one table entry is kept per address.
@@ -266,12 +266,12 @@ pub(crate) fn configuration(id: &Identity<'_>, fields: &mut Fields<'_>) -> Optio
 }
 
 pub(crate) fn block_object(fields: &mut Fields<'_>) -> Option<Resource> {
-    spec(fields, |fields| block(fields, Form::V3)).map(Resource::Block)
+    required_spec(fields, |fields| block(fields, Form::V3)).map(Resource::Block)
 }
 
 pub(crate) fn affinity_object(fields: &mut Fields<'_>) -> Option<Resource> {
-    let affinity = spec(fields, |fields| {
-        fields.required("node", text);
+    let affinity = required_spec(fields, |fields| {
+        fields.required("node", key_part);
         fields.nonempty("type", |item| item.word(&[("host", ()), ("virtual", ())]));
         fields.required("cidr", cidr);
         let affinity = affinity(fields);
@@ -284,8 +284,8 @@ pub(crate) fn affinity_object(fields: &mut Fields<'_>) -> Option<Resource> {
 }
 
 pub(crate) fn handle_object(fields: &mut Fields<'_>) -> Option<Resource> {
-    let handle = spec(fields, |fields| {
-        fields.required("handleID", text);
+    let handle = required_spec(fields, |fields| {
+        fields.required("handleID", key_part);
         Some(handle(fields))
     });
     handle.map(Resource::Handle)

@@ -239,6 +239,16 @@ fn name_rule(kind: Kind, name: &str) -> (bool, usize, &'static str) {
     }
 }
 
+/// Reads `spec` of an object that says nothing without one.
+pub(crate) fn required_spec<T: Default>(
+    fields: &mut Fields<'_>,
+    read: impl FnOnce(&mut Fields<'_>) -> T,
+) -> T {
+    fields
+        .required("spec", |item| item.object(read))
+        .unwrap_or_default()
+}
+
 /// Reads `spec`, which may be left out.
 pub(crate) fn spec<T: Default>(
     fields: &mut Fields<'_>,
