@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::Context as _;
-use datastore::{AnyStore, Datastore, Entry, Event, Revision, Watch, block_on_ready};
+use datastore::{AnyStore, Datastore, Entry, Event, Watch, block_on_ready};
 use model::{Key, Update};
 
 /// Where all objects are that the agent cares for.
@@ -16,7 +16,7 @@ const PREFIX: &str = "/calico/resources/v3/";
 pub struct Feed {
     watch: Watch,
     /// What was told to be there, by store key.
-    known: BTreeMap<Box<str>, (Key, Revision)>,
+    known: BTreeMap<Box<str>, Key>,
 }
 
 /// A store's objects as they are now.
@@ -64,7 +64,7 @@ impl Feed {
             for event in events {
                 match event {
                     Event::Put(entry) => self.put(&entry, &mut updates),
-                    Event::Delete { key, revision } => self.delete(&key, revision, &mut updates),
+                    Event::Delete { key, .. } => self.delete(&key, &mut updates),
                     Event::Resync { compacted } => {
                         tracing::info!(%compacted, "the datastore forgot changes; listing it again");
                         self.resync(store, &mut updates)?;
@@ -77,7 +77,7 @@ impl Feed {
 
     fn resync(&mut self, store: &AnyStore, updates: &mut Vec<Update>) -> anyhow::Result<()> {
         let Listed { feed, updates: now } = Feed::open(store)?;
-        for (store_key, (key, _)) in &self.known {
+        for (store_key, key) in &self.known {
             if !feed.known.contains_key(store_key) {
                 updates.push(Update {
                     key: key.clone(),
@@ -93,19 +93,18 @@ impl Feed {
     fn put(&mut self, entry: &Entry, updates: &mut Vec<Update>) {
         match api::decode(&entry.key, &entry.value) {
             Ok(update) => {
-                self.known
-                    .insert(entry.key.clone(), (update.key.clone(), entry.revision));
+                self.known.insert(entry.key.clone(), update.key.clone());
                 updates.push(update);
             }
             Err(invalid) => {
                 tracing::warn!(key = %entry.key, problem = %invalid, "object is invalid and treated as absent");
-                self.delete(&entry.key, entry.revision, updates);
+                self.delete(&entry.key, updates);
             }
         }
     }
 
-    fn delete(&mut self, store_key: &str, _revision: Revision, updates: &mut Vec<Update>) {
-        if let Some((key, _)) = self.known.remove(store_key) {
+    fn delete(&mut self, store_key: &str, updates: &mut Vec<Update>) {
+        if let Some(key) = self.known.remove(store_key) {
             updates.push(Update { key, value: None });
         }
     }
