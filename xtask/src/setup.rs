@@ -35,6 +35,16 @@ const PACKAGES: &[(&str, &str)] = &[
         "containernetworking-plugins",
         "the peers to compare our CNI plugin with",
     ),
+    (
+        "protobuf-compiler",
+        "what the etcd client is generated with when it is built",
+    ),
+    (
+        "libprotobuf-dev",
+        "the definitions that the protobuf compiler includes",
+    ),
+    ("etcd-server", "a real etcd for the tests of its store"),
+    ("etcd-client", "an independent eye on what we write to etcd"),
 ];
 
 /// While this file stands, Debian's packages start no service.
