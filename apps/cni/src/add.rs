@@ -89,7 +89,7 @@ impl Add<'_> {
         let own = self.queries();
         let mut queries = own.clone();
         if self.is_own_ipam() {
-            queries.extend(store::first_queries(&mut machine));
+            queries.extend(datastore::queries_of(&mut machine));
         }
         let mut snapshot = self.store.read(&queries)?;
         store::check_ready(&snapshot)?;

@@ -61,7 +61,7 @@ pub(crate) fn gc(conf: &NetConf, variables: &Variables) -> Result<(), CniError> 
 fn containers(conf: &NetConf, node: &str, snapshot: &Snapshot) -> BTreeSet<String> {
     let prefix = format!("{}.", conf.name);
     let mut found = BTreeSet::new();
-    for entry in store::entries(snapshot) {
+    for entry in datastore::ipam_entries(snapshot) {
         if let (Key::Block(_), Some(Resource::Block(block))) = (entry.key, entry.value) {
             let ledger = Ledger::read(&block, u32::MAX, store::now());
             for (_, owner) in ledger.assigned() {
@@ -81,7 +81,7 @@ fn containers(conf: &NetConf, node: &str, snapshot: &Snapshot) -> BTreeSet<Strin
 }
 
 fn endpoints(node: &str, snapshot: &Snapshot) -> Vec<(WorkloadEndpointId, String)> {
-    store::entries(snapshot)
+    datastore::ipam_entries(snapshot)
         .into_iter()
         .filter_map(|entry| match (entry.key, entry.value) {
             (Key::WorkloadEndpoint(id), Some(Resource::WorkloadEndpoint(endpoint)))

@@ -22,7 +22,7 @@ pub(crate) fn add(conf: &NetConf, call: &Call, variables: &Variables) -> Result<
         .into_iter()
         .map(Query::key);
     let queries: Vec<Query> = information
-        .chain(store::first_queries(&mut machine))
+        .chain(datastore::queries_of(&mut machine))
         .collect();
     let snapshot = store.read(&queries)?;
     store::check_ready(&snapshot)?;

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api::Kind;
 use datastore::{
-    AnyStore, Close, CommitError, Datastore, FileSettings, Options, Query, Snapshot, StoreChoice,
-    StoreRequest, Write, block_on_ready,
+    AnyStore, Close, CommitError, Datastore, DriveError, FileSettings, Options, Query, Snapshot,
+    StoreChoice, StoreRequest, Write, block_on_ready,
 };
-use ipam::{Change, Entry, Expect, Machine, Operation, Reply, Revision, Step, Timestamp};
-use model::{AffinityOwner, ClusterInformation, Key, Resource};
+use ipam::{Machine, Operation, Timestamp};
+use model::{ClusterInformation, Key, Resource};
 
 use crate::conf::NetConf;
 use crate::environment::Variables;
@@ -73,16 +72,6 @@ fn commit_error(error: &CommitError) -> CniError {
     CniError::from_source(Code::TryAgain, "failed to write the datastore", error)
 }
 
-/// Whether somebody else was faster.
-pub(crate) fn is_conflict(error: &CommitError) -> bool {
-    matches!(
-        error,
-        CommitError::AlreadyExists { .. }
-            | CommitError::NotFound { .. }
-            | CommitError::Conflict { .. }
-    )
-}
-
 impl Store {
     pub(crate) fn read(&self, queries: &[Query]) -> Result<Snapshot, CniError> {
         block_on_ready(self.inner.read(queries)).map_err(|e| read_error(&e))
@@ -92,7 +81,7 @@ impl Store {
     pub(crate) fn commit(&self, writes: &[Write]) -> Result<bool, CniError> {
         match block_on_ready(self.inner.commit(writes)) {
             Ok(_) => Ok(true),
-            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(commit_error(&error)),
         }
     }
@@ -106,49 +95,26 @@ impl Store {
     /// both together are one request each. `first` is the answer to its first read, if that was made already.
     pub(crate) fn run<O: Operation>(
         &self,
-        mut machine: Machine<O>,
+        machine: Machine<O>,
         more: &[Query],
-        mut first: Option<Snapshot>,
+        first: Option<Snapshot>,
         beside: Beside<'_>,
     ) -> Result<O::Outcome, CniError> {
-        let mut reply = Reply::Start;
-        let mut extra = Vec::new();
-        loop {
-            reply = match machine.step(reply) {
-                Step::Read(wanted) => {
-                    let mut queries: Vec<Query> = more.to_vec();
-                    for query in wanted.iter().flat_map(translate) {
-                        if !queries.contains(&query) {
-                            queries.push(query);
-                        }
-                    }
-                    let snapshot = match first.take() {
-                        Some(snapshot) => snapshot,
-                        None => self.read(&queries)?,
-                    };
-                    extra = beside(&snapshot)?;
-                    Reply::Snapshot(entries(&snapshot))
+        let beside = datastore::Beside {
+            queries: more,
+            first,
+            writes: beside,
+        };
+        block_on_ready(datastore::drive_beside(&self.inner, machine, beside)).map_err(|error| {
+            match error {
+                DriveError::Read(error) => read_error(&error),
+                DriveError::Commit(error) => commit_error(&error),
+                DriveError::Beside(error) => error,
+                DriveError::Encode { .. } => {
+                    CniError::from_source(Code::Io, "failed to run an IPAM operation", &error)
                 }
-                Step::Commit(writes) => {
-                    let mut all = encode(writes)?;
-                    all.append(&mut extra);
-                    if self.commit(&all)? {
-                        Reply::Committed
-                    } else {
-                        Reply::Conflict
-                    }
-                }
-                Step::Done(outcome) => {
-                    // The operation had nothing to write, but its caller may.
-                    if !extra.is_empty() && !self.commit(&extra)? {
-                        reply = Reply::Conflict;
-                        extra = Vec::new();
-                        continue;
-                    }
-                    return Ok(outcome);
-                }
-            };
-        }
+            }
+        })
     }
 
     /// Runs an IPAM operation on its own.
@@ -158,100 +124,6 @@ impl Store {
     ) -> Result<O::Outcome, CniError> {
         self.run(machine, &[], None, &mut |_| Ok(Vec::new()))
     }
-}
-
-/// What an operation reads first.
-pub(crate) fn first_queries<O: Operation>(machine: &mut Machine<O>) -> Vec<Query> {
-    match machine.step(Reply::Start) {
-        Step::Read(queries) => queries.iter().flat_map(translate).collect(),
-        Step::Commit(_) | Step::Done(_) => Vec::new(),
-    }
-}
-
-fn translate(query: &ipam::Query) -> Vec<Query> {
-    let prefix = |kind: Kind| Query::prefix(api::store_prefix(kind, None));
-    let blocks = || prefix(Kind::IpamBlock);
-    match query {
-        ipam::Query::Key(key) => api::key_text(key).into_iter().map(Query::key).collect(),
-        ipam::Query::Pools => vec![prefix(Kind::IpPool)],
-        ipam::Query::Reservations => vec![prefix(Kind::IpReservation)],
-        // A join cannot be asked of the store; all blocks are one range of it, and they are few.
-        ipam::Query::OwnBlocks(AffinityOwner::Host(host)) => {
-            let affinities =
-                model::Family::ALL.map(|family| api::host_affinities_prefix(host, family));
-            affinities
-                .into_iter()
-                .map(Query::prefix)
-                .chain([blocks()])
-                .collect()
-        }
-        ipam::Query::OwnBlocks(AffinityOwner::Virtual(_)) | ipam::Query::AllAffinities => {
-            let affinities = api::store_prefixes(Kind::BlockAffinity, None);
-            affinities
-                .into_iter()
-                .map(Query::prefix)
-                .chain([blocks()])
-                .collect()
-        }
-        ipam::Query::HandleBlocks(id) => {
-            let handle = api::key_text(&Key::Handle(id.clone()));
-            handle
-                .into_iter()
-                .map(Query::key)
-                .chain([blocks()])
-                .collect()
-        }
-        ipam::Query::Blocks(_) | ipam::Query::AllBlocks => vec![blocks()],
-        ipam::Query::AllHandles => vec![prefix(Kind::IpamHandle)],
-    }
-}
-
-/// The snapshot as IPAM sees it. What cannot be decoded is there without a value.
-pub(crate) fn entries(snapshot: &Snapshot) -> Vec<Entry> {
-    snapshot
-        .entries
-        .iter()
-        .filter_map(|entry| {
-            let (key, value) = match api::decode(&entry.key, &entry.value) {
-                Ok(update) => (update.key, Some(update.value?)),
-                Err(invalid) => (invalid.key?, None),
-            };
-            Some(Entry {
-                key,
-                value,
-                revision: Revision(entry.revision.get()),
-            })
-        })
-        .collect()
-}
-
-fn encode(writes: Vec<ipam::Write>) -> Result<Vec<Write>, CniError> {
-    let bad = |e: &dyn std::error::Error| {
-        CniError::from_source(Code::Io, "failed to encode an IPAM object", e)
-    };
-    ipam::merge(writes)
-        .into_iter()
-        .map(|write| {
-            let expected = match write.expect {
-                Expect::Unchanged(Revision(revision)) => Some(datastore::Revision::new(revision)),
-                // After merging, what follows an earlier write of the same commit is that write.
-                Expect::Absent | Expect::AsWritten => None,
-            };
-            match (write.change, expected) {
-                (Change::Put(value), expected) => {
-                    let (key, bytes) = api::encode(&write.key, &value).map_err(|e| bad(&e))?;
-                    Ok(match expected {
-                        Some(revision) => Write::update(key, bytes, revision),
-                        None => Write::create(key, bytes),
-                    })
-                }
-                (Change::Delete, expected) => {
-                    let key = api::key_text(&write.key).unwrap_or_default();
-                    Ok(Write::delete(key, expected))
-                }
-            }
-        })
-        .collect()
 }
 
 /// The value of a key in a snapshot, if it is there and can be read.

@@ -11,12 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use api::Kind;
-use datastore::{
-    AnyStore, CommitError, Datastore, Query, Revision, Snapshot, Write, block_on_ready,
-};
+use datastore::{AnyStore, Datastore, Query, Snapshot, Write, block_on_ready, ipam_entries};
+use ipam::Timestamp;
 use ipam::release::{ReleaseAddress, release_addresses};
 use ipam::sweep::{Alive, Why};
-use ipam::{Change, Entry, Expect, Machine, Operation, Reply, Step, Timestamp};
 use linux::route::{RouteFilter, RouteSocket};
 use linux::sysctl::BootId;
 use model::{Family, Key, Resource};
@@ -70,7 +68,10 @@ pub fn run(store: &AnyStore, node: &str) -> anyhow::Result<usize> {
             .context("failed to remove endpoints of an earlier boot")?;
     }
     let addresses: Vec<IpAddr> = dead.addresses.iter().map(|dead| dead.addr).collect();
-    let released = drive(store, release_addresses(dead.addresses, now()))??;
+    let released = block_on_ready(datastore::drive(
+        store,
+        release_addresses(dead.addresses, now()),
+    ))??;
     tracing::info!(
         ?addresses,
         released = released.released.len(),
@@ -127,7 +128,7 @@ pub fn find(snapshot: &Snapshot, node: &str, kernel: &Kernel, now: Timestamp) ->
         addrs: standing,
         grace_seconds: GRACE,
     };
-    let found = ipam::sweep::sweep(entries(snapshot), &alive, now);
+    let found = ipam::sweep::sweep(ipam_entries(snapshot), &alive, now);
     let proven = |addr: &IpAddr, why: Why| match why {
         Why::Reboot => !kernel.routed.contains(addr),
         Why::NoWorkload => !claimed.contains(addr) && !kernel.routed.contains(addr),
@@ -155,80 +156,6 @@ fn everything(store: &AnyStore) -> anyhow::Result<Snapshot> {
         .flat_map(|kind| api::store_prefixes(*kind, None));
     let queries: Vec<Query> = prefixes.map(Query::prefix).collect();
     block_on_ready(store.read(&queries)).context("failed to read the datastore")
-}
-
-fn entries(snapshot: &Snapshot) -> Vec<Entry> {
-    let entry = |entry: &datastore::Entry| {
-        let (key, value) = match api::decode(&entry.key, &entry.value) {
-            Ok(update) => (update.key, update.value),
-            // It is there, though nobody can say what it says.
-            Err(invalid) => (invalid.key?, None),
-        };
-        Some(Entry {
-            key,
-            value,
-            revision: ipam::Revision(entry.revision.get()),
-        })
-    };
-    snapshot.entries.iter().filter_map(entry).collect()
-}
-
-/// Runs an IPAM operation to its end.
-///
-/// # Errors
-/// The datastore cannot be read or written.
-pub fn drive<O: Operation>(
-    store: &AnyStore,
-    mut machine: Machine<O>,
-) -> anyhow::Result<O::Outcome> {
-    let mut reply = Reply::Start;
-    loop {
-        reply = match machine.step(reply) {
-            Step::Done(outcome) => return Ok(outcome),
-            // Whatever is asked is among everything; this is no hot path.
-            Step::Read(_) => Reply::Snapshot(entries(&everything(store)?)),
-            Step::Commit(writes) => commit(store, ipam::merge(writes))?,
-        };
-    }
-}
-
-fn commit(store: &AnyStore, writes: Vec<ipam::Write>) -> anyhow::Result<Reply> {
-    let writes = writes
-        .into_iter()
-        .map(translate)
-        .collect::<anyhow::Result<Vec<Write>>>()?;
-    match block_on_ready(store.commit(&writes)) {
-        Ok(_) => Ok(Reply::Committed),
-        Err(
-            CommitError::Conflict { .. }
-            | CommitError::AlreadyExists { .. }
-            | CommitError::NotFound { .. },
-        ) => Ok(Reply::Conflict),
-        Err(error) => Err(error).context("failed to write the datastore"),
-    }
-}
-
-fn translate(write: ipam::Write) -> anyhow::Result<Write> {
-    match (write.change, write.expect) {
-        (Change::Put(value), expect) => {
-            let (key, bytes) = api::encode(&write.key, &value)
-                .with_context(|| format!("cannot write {:?}", write.key))?;
-            Ok(match expect {
-                Expect::Absent => Write::create(key, bytes),
-                Expect::Unchanged(revision) => Write::update(key, bytes, Revision::new(revision.0)),
-                Expect::AsWritten => Write::put(key, bytes),
-            })
-        }
-        (Change::Delete, expect) => {
-            let key = api::key_text(&write.key)
-                .with_context(|| format!("{:?} has no place in the store", write.key))?;
-            let revision = match expect {
-                Expect::Unchanged(revision) => Some(Revision::new(revision.0)),
-                Expect::Absent | Expect::AsWritten => None,
-            };
-            Ok(Write::delete(key, revision))
-        }
-    }
 }
 
 fn now() -> Timestamp {

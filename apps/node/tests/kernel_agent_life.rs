@@ -81,7 +81,7 @@ fn take(host: &Host, address: &str, node: &str, boot: &str, time: &str) {
         reach: Reach::AllBlocks,
         now: "2026-01-01T00:00:00Z".parse().expect("a time"),
     };
-    node::sweep::drive(&host.store(), assign(request))
+    datastore::block_on_ready(datastore::drive(&host.store(), assign(request)))
         .expect("the store works")
         .expect("the address is free");
 }

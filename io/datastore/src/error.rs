@@ -93,6 +93,22 @@ pub enum CommitError {
     Storage(#[from] StorageError),
 }
 
+impl CommitError {
+    /// Whether somebody else was faster: what was read before no longer holds, and reading again may help.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        match self {
+            Self::AlreadyExists { .. } | Self::NotFound { .. } | Self::Conflict { .. } => true,
+            Self::InvalidKey(_)
+            | Self::DuplicateKey { .. }
+            | Self::ValueTooLarge { .. }
+            | Self::TooManyWrites { .. }
+            | Self::Unsure(_)
+            | Self::Storage(_) => false,
+        }
+    }
+}
+
 /// Why a watch could not begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {

@@ -2,6 +2,7 @@
 
 mod any;
 mod choose;
+mod drive;
 mod embedded;
 mod error;
 mod event;
@@ -13,6 +14,7 @@ mod write;
 
 pub use any::AnyStore;
 pub use choose::{ChooseError, ConnectError, FileSettings, StoreChoice, StoreKind, StoreRequest};
+pub use drive::{Alone, Beside, DriveError, drive, drive_beside, ipam_entries, queries_of};
 pub use embedded::{
     BackupError, BackupReport, Close, DEFAULT_PATH, EmbeddedStore, Missing, Options, RestoreReport,
 };

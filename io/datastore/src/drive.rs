@@ -1,0 +1,213 @@
+//! Lets an IPAM machine work on a store: its questions become reads, its writes a commit. The one driver of all programs.
+
+use api::Kind;
+use ipam::{Change, Entry, Expect, Machine, Operation, Reply, Step};
+use model::{AffinityOwner, Family, Key};
+
+use crate::{CommitError, Datastore, Query, ReadError, Revision, Snapshot, Write};
+
+/// What is read and written beside an operation's own reads and writes, so that both together are one request each.
+pub struct Beside<'a, E> {
+    /// Read with every read of the operation.
+    pub queries: &'a [Query],
+    /// The answer to the first read, if it was made already: of [`queries_of`] the machine, and of `queries`.
+    pub first: Option<Snapshot>,
+    /// Decides, from the snapshot on which a commit rests, what else is written with it.
+    pub writes: &'a mut dyn FnMut(&Snapshot) -> Result<Vec<Write>, E>,
+}
+
+/// Why an operation could not be brought to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError<E> {
+    /// The store could not be read.
+    #[error("failed to read the datastore")]
+    Read(#[source] ReadError),
+    /// The store could not be written, for another reason than somebody else's write.
+    #[error("failed to write the datastore")]
+    Commit(#[source] CommitError),
+    /// An object of the operation has no form in a store.
+    #[error("failed to encode {key:?}")]
+    Encode {
+        /// The object.
+        key: Box<Key>,
+        /// Why not; `None` if no key of a store names it.
+        #[source]
+        source: Option<api::EncodeError>,
+    },
+    /// What is to be written beside it could not be decided.
+    #[error(transparent)]
+    Beside(E),
+}
+
+/// An operation on its own, with nothing beside it, has no error of that kind.
+pub type Alone = std::convert::Infallible;
+
+/// Runs an operation to its end.
+///
+/// # Errors
+/// The store failed. A conflict is none: the operation begins again with a fresh read, and gives up by an outcome of its own.
+pub async fn drive<S: Datastore, O: Operation>(
+    store: &S,
+    machine: Machine<O>,
+) -> Result<O::Outcome, DriveError<Alone>> {
+    let beside = Beside {
+        queries: &[],
+        first: None,
+        writes: &mut |_| Ok(Vec::new()),
+    };
+    drive_beside(store, machine, beside).await
+}
+
+/// Runs an operation to its end, with reads and writes of the caller's own beside it.
+///
+/// # Errors
+/// The store failed, or the caller could not decide what to write.
+pub async fn drive_beside<S: Datastore, O: Operation, E>(
+    store: &S,
+    mut machine: Machine<O>,
+    mut beside: Beside<'_, E>,
+) -> Result<O::Outcome, DriveError<E>> {
+    let mut reply = Reply::Start;
+    let mut extra = Vec::new();
+    loop {
+        reply = match machine.step(reply) {
+            Step::Read(wanted) => {
+                let snapshot = match beside.first.take() {
+                    Some(snapshot) => snapshot,
+                    None => read(store, beside.queries, &wanted).await?,
+                };
+                extra = (beside.writes)(&snapshot).map_err(DriveError::Beside)?;
+                Reply::Snapshot(ipam_entries(&snapshot))
+            }
+            Step::Commit(writes) => {
+                let mut all = encode(ipam::merge(writes))?;
+                all.append(&mut extra);
+                commit(store, &all).await?
+            }
+            Step::Done(outcome) => {
+                // The operation had nothing to write, but its caller may.
+                let rest = std::mem::take(&mut extra);
+                match commit(store, &rest).await? {
+                    Reply::Conflict => Reply::Conflict,
+                    Reply::Start | Reply::Snapshot(_) | Reply::Committed => return Ok(outcome),
+                }
+            }
+        };
+    }
+}
+
+/// What an operation reads first, for callers that read it together with something else.
+pub fn queries_of<O: Operation>(machine: &mut Machine<O>) -> Vec<Query> {
+    match machine.step(Reply::Start) {
+        Step::Read(queries) => queries.iter().flat_map(translate).collect(),
+        Step::Commit(_) | Step::Done(_) => Vec::new(),
+    }
+}
+
+/// The snapshot as IPAM sees it. What cannot be decoded is there without a value.
+#[must_use]
+pub fn ipam_entries(snapshot: &Snapshot) -> Vec<Entry> {
+    let entry = |entry: &crate::Entry| {
+        let (key, value) = match api::decode(&entry.key, &entry.value) {
+            Ok(update) => (update.key, Some(update.value?)),
+            Err(invalid) => (invalid.key?, None),
+        };
+        Some(Entry {
+            key,
+            value,
+            revision: ipam::Revision(entry.revision.get()),
+        })
+    };
+    snapshot.entries.iter().filter_map(entry).collect()
+}
+
+async fn read<S: Datastore, E>(
+    store: &S,
+    more: &[Query],
+    wanted: &[ipam::Query],
+) -> Result<Snapshot, DriveError<E>> {
+    let mut queries = more.to_vec();
+    for query in wanted.iter().flat_map(translate) {
+        if !queries.contains(&query) {
+            queries.push(query);
+        }
+    }
+    store.read(&queries).await.map_err(DriveError::Read)
+}
+
+/// Makes writes, if there are any; what somebody else was faster with is a conflict.
+async fn commit<S: Datastore, E>(store: &S, writes: &[Write]) -> Result<Reply, DriveError<E>> {
+    if writes.is_empty() {
+        return Ok(Reply::Committed);
+    }
+    match store.commit(writes).await {
+        Ok(_) => Ok(Reply::Committed),
+        Err(error) if error.is_conflict() => Ok(Reply::Conflict),
+        Err(error) => Err(DriveError::Commit(error)),
+    }
+}
+
+fn translate(query: &ipam::Query) -> Vec<Query> {
+    let prefix = |kind: Kind| Query::prefix(api::store_prefix(kind, None));
+    let blocks = || prefix(Kind::IpamBlock);
+    let with_blocks = |prefixes: Vec<String>| -> Vec<Query> {
+        let affinities = prefixes.into_iter().map(Query::prefix);
+        affinities.chain([blocks()]).collect()
+    };
+    match query {
+        ipam::Query::Key(key) => api::key_text(key).into_iter().map(Query::key).collect(),
+        ipam::Query::Pools => vec![prefix(Kind::IpPool)],
+        ipam::Query::Reservations => vec![prefix(Kind::IpReservation)],
+        // A join cannot be asked of the store; all blocks are one range of it, and they are few.
+        ipam::Query::OwnBlocks(AffinityOwner::Host(host)) => with_blocks(
+            Family::ALL
+                .map(|family| api::host_affinities_prefix(host, family))
+                .to_vec(),
+        ),
+        ipam::Query::OwnBlocks(AffinityOwner::Virtual(_)) | ipam::Query::AllAffinities => {
+            with_blocks(api::store_prefixes(Kind::BlockAffinity, None))
+        }
+        ipam::Query::HandleBlocks(id) => {
+            let handle = api::key_text(&Key::Handle(id.clone()));
+            handle
+                .into_iter()
+                .map(Query::key)
+                .chain([blocks()])
+                .collect()
+        }
+        ipam::Query::Blocks(_) | ipam::Query::AllBlocks => vec![blocks()],
+        ipam::Query::AllHandles => vec![prefix(Kind::IpamHandle)],
+    }
+}
+
+/// The writes of a merged commit: what follows an earlier write of it is that write, so nothing stands there yet.
+fn encode<E>(writes: Vec<ipam::Write>) -> Result<Vec<Write>, DriveError<E>> {
+    let write = |write: ipam::Write| {
+        let ipam::Write {
+            key: id,
+            expect,
+            change,
+        } = write;
+        let nowhere = |source| DriveError::Encode {
+            key: Box::new(id.clone()),
+            source,
+        };
+        match change {
+            Change::Put(value) => {
+                let (key, bytes) = api::encode(&id, &value).map_err(|e| nowhere(Some(e)))?;
+                Ok(match expect {
+                    Expect::Unchanged(seen) => Write::update(key, bytes, Revision::new(seen.0)),
+                    Expect::Absent | Expect::AsWritten => Write::create(key, bytes),
+                })
+            }
+            Change::Delete => {
+                let key = api::key_text(&id).ok_or_else(|| nowhere(None))?;
+                Ok(match expect {
+                    Expect::Unchanged(seen) => Write::delete(key, Some(Revision::new(seen.0))),
+                    Expect::Absent | Expect::AsWritten => Write::delete(key, None),
+                })
+            }
+        }
+    };
+    writes.into_iter().map(write).collect()
+}
