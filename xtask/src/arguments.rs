@@ -11,7 +11,7 @@ usage: cargo xtask <verb>
   dist                            release binaries under dist/bin and dist/cni
   tidy                            the house rules alone
   bless                           rewrite the expected output of snapshot tests
-  setup [--yes]                   install the packages the other verbs need, and nothing else
+  setup [--yes]                   install and build what the other verbs need, and nothing else
 
   --yes           install missing packages without asking (so does CI=true in the environment)
   --deep          the long runs too

@@ -15,6 +15,11 @@ const PROGRAMS: &[&str] = &["calico", "cni", "lab"];
 /// Builds and runs.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     setup::run(options.consent)?;
+    let wanted = |pair: &[String]| pair == ["--datastore", "kubernetes"];
+    let kubernetes = match options.passed_on.windows(2).any(wanted) {
+        true => setup::kubernetes::run(),
+        false => None,
+    };
     let mut cargo = process::cargo(workspace).args(["build"]);
     for package in PROGRAMS {
         cargo = cargo.args(["--package", package]);
@@ -22,7 +27,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     cargo.run()?;
     let built = workspace.target()?.join("debug");
     let binary = built.join("calico-lab");
-    let Some(program) = Program::privileged(&binary, &[("PATH", process::search_path())]) else {
+    let mut environment = vec![("PATH", process::search_path())];
+    // Root's home, and so its cache, is another.
+    environment.extend(kubernetes.map(|directory| ("CALICO_TEST_KUBERNETES", directory.into())));
+    let Some(program) = Program::privileged(&binary, &environment) else {
         bail!(
             "the demo makes network namespaces, which needs root, and there is no sudo: run it as root"
         );

@@ -39,7 +39,10 @@ fn run(verb: Verb, options: &Options) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Help => println!("{}", arguments::USAGE),
         Verb::Tidy => return Ok(tidy::run(&workspace)?.exit_code()),
-        Verb::Setup => setup::run(options.consent)?,
+        Verb::Setup => {
+            setup::run(options.consent)?;
+            setup::kubernetes::run();
+        }
         Verb::Test => return test::run(&workspace, options),
         Verb::Dist => dist::run(&workspace)?,
         Verb::Bench => return bench::run(&workspace, options),

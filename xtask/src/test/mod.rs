@@ -8,6 +8,7 @@ mod residue;
 mod tally;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{ExitCode, Output};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ const DEEP_CASES: &str = "10000";
 /// Runs all steps; only a build that fails ends the run early.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     setup::run(options.consent)?;
+    let kubernetes = setup::kubernetes::run();
     let mut tally = Tally::default();
     step(&mut tally, "format", || {
         cargo_step(workspace, &["fmt", "--all", "--check"])
@@ -70,7 +72,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
             // Unprivileged first: what is wrong without a kernel is easier to read.
             tests.sort_by_key(|test| test.rights);
             for test in &tests {
-                step(&mut tally, &test.label, || execute(test, options.depth))?;
+                step(&mut tally, &test.label, || {
+                    execute(test, options.depth, kubernetes.as_deref())
+                })?;
             }
             step(&mut tally, "documentation tests", || {
                 let output = process::cargo(workspace)
@@ -119,11 +123,15 @@ fn licences(workspace: &Workspace) -> Result<Tally> {
     cargo_step(workspace, &["deny", "check"])
 }
 
-fn execute(test: &TestBinary, depth: Depth) -> Result<Tally> {
+fn execute(test: &TestBinary, depth: Depth, kubernetes: Option<&Path>) -> Result<Tally> {
     let mut environment: Vec<(&str, OsString)> = vec![
         ("PATH", process::search_path()),
         ("CARGO_MANIFEST_DIR", test.directory.clone().into()),
     ];
+    // Root's home, and so its cache, is another.
+    if let Some(directory) = kubernetes {
+        environment.push(("CALICO_TEST_KUBERNETES", directory.into()));
+    }
     if depth == Depth::Deep {
         environment.push(("CALICO_CASES", DEEP_CASES.into()));
     }

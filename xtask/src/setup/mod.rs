@@ -1,4 +1,8 @@
 //! Packages of the distribution that tests and demos drive: listed first, installed without starting anything, kept after.
+//! What no distribution has is built from its source, once: [`kubernetes`].
+
+mod go;
+pub(crate) mod kubernetes;
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
