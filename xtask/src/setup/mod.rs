@@ -49,6 +49,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ),
     ("etcd-server", "a real etcd for the tests of its store"),
     ("etcd-client", "an independent eye on what we write to etcd"),
+    ("openssl", "keys and certificates of servers under test"),
+    ("curl", "whether a server under test is ready"),
 ];
 
 /// While this file stands, Debian's packages start no service.

@@ -1,0 +1,7 @@
+//! Real servers for tests: each on free ports, with its data in memory below a directory of its own, ended and removed when
+//! it is dropped.
+
+mod daemon;
+mod kubernetes;
+
+pub use kubernetes::{KubernetesOptions, Place, RealKubernetes, User};
