@@ -45,6 +45,9 @@ pub(crate) struct Global {
     /// Work on a cluster of another version
     #[arg(long, global = true)]
     pub(crate) allow_version_mismatch: bool,
+    /// Write although the datastore is locked for a migration
+    #[arg(long, global = true)]
+    pub(crate) allow_locked_datastore: bool,
     /// The store to use, whatever configuration and environment say: embedded, etcdv3, kubernetes
     #[arg(long, global = true, value_name = "TYPE")]
     pub(crate) datastore: Option<String>,

@@ -312,8 +312,14 @@ fn go_value(value: &Value) -> String {
             }
         }
         Value::Object(map) => {
-            // Structs such as an address translation print as their values in braces.
-            let values: Vec<String> = map.values().map(go_value).collect();
+            // Structs print as their values in braces; only an address translation is ever in a table.
+            let order = ["internalIP", "externalIP"];
+            let known = order.iter().filter_map(|field| map.get(*field));
+            let rest = map
+                .iter()
+                .filter(|(field, _)| !order.contains(&field.as_str()))
+                .map(|(_, value)| value);
+            let values: Vec<String> = known.chain(rest).map(go_value).collect();
             format!("{{{}}}", values.join(" "))
         }
         Value::Null => "<nil>".to_owned(),

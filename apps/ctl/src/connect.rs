@@ -7,6 +7,7 @@ use datastore::{AnyStore, FileSettings, StoreChoice, StoreRequest};
 use serde_json::Value;
 
 use crate::cli::{DEFAULT_CONFIG, Global};
+use crate::lock::{Gate, is_locked, locked};
 use crate::objects::Objects;
 use crate::outcome::{Failure, Status, chain};
 use crate::session::Session;
@@ -18,8 +19,12 @@ use model::COMPATIBLE_VERSION;
 pub(crate) enum Purpose {
     /// Only to read: there must be one.
     Read,
-    /// To write: an embedded store is made if there is none.
+    /// To change what is there: there must be one, and it must not be locked.
+    Change,
+    /// To write: an embedded store is made if there is none; it must not be locked.
     Write,
+    /// To do what a migration needs, locked or not: there must be one.
+    Maintain,
 }
 
 /// Chooses the store from flag, configuration file and environment.
@@ -44,16 +49,31 @@ pub(crate) fn connect(
     session: &Session<'_>,
 ) -> Result<Objects, Failure> {
     let objects = open(choose(config, global, session)?, purpose)?;
-    if !global.allow_version_mismatch {
-        check_version(&objects)?;
+    let heeds_lock = match purpose {
+        Purpose::Change | Purpose::Write => !global.allow_locked_datastore,
+        Purpose::Read | Purpose::Maintain => false,
+    };
+    if global.allow_version_mismatch && !heeds_lock {
+        return Ok(objects);
     }
-    Ok(objects)
+    let information = objects.find(Kind::ClusterInformation, None, "default")?;
+    if !global.allow_version_mismatch {
+        information.as_ref().map_or(Ok(()), check_version)?;
+    }
+    if !heeds_lock {
+        return Ok(objects);
+    }
+    if information.as_ref().is_some_and(is_locked) {
+        return Err(locked());
+    }
+    let gate = Gate::heeding(information.as_ref());
+    Ok(objects.behind(gate))
 }
 
 /// Opens a store.
 pub(crate) fn open(choice: StoreChoice, purpose: Purpose) -> Result<Objects, Failure> {
     let opened = match purpose {
-        Purpose::Read => choice.clone().open_existing(),
+        Purpose::Read | Purpose::Change | Purpose::Maintain => choice.clone().open_existing(),
         Purpose::Write => choice.clone().open(),
     };
     let store: AnyStore = opened.map_err(|error| {
@@ -63,11 +83,8 @@ pub(crate) fn open(choice: StoreChoice, purpose: Purpose) -> Result<Objects, Fai
     Ok(Objects::new(store, choice))
 }
 
-fn check_version(objects: &Objects) -> Result<(), Failure> {
-    let Some(information) = objects.find(Kind::ClusterInformation, None, "default")? else {
-        return Ok(());
-    };
-    let theirs = text_at(&information, "/spec/calicoVersion");
+fn check_version(information: &Object) -> Result<(), Failure> {
+    let theirs = text_at(information, "/spec/calicoVersion");
     if theirs.is_empty() || bare(theirs) == bare(COMPATIBLE_VERSION) {
         return Ok(());
     }

@@ -7,6 +7,7 @@ mod columns;
 mod connect;
 mod explain;
 mod json;
+mod lock;
 mod manifest;
 mod objects;
 mod outcome;

@@ -8,6 +8,7 @@ use datastore::{
 };
 use serde_json::Value;
 
+use crate::lock::{Gate, Refusal, locked};
 use crate::outcome::{Failure, Status, chain};
 use crate::time;
 
@@ -18,15 +19,25 @@ const TRIES: usize = 20;
 pub(crate) struct Objects {
     store: AnyStore,
     choice: StoreChoice,
+    gate: Gate,
 }
 
 /// All objects of a kind, and the entries that are none.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) objects: Vec<Object>,
-    /// One line for each damaged entry.
+    /// One line for each entry that is no object, or none that anyone can go by.
     pub(crate) damaged: Vec<String>,
     pub(crate) revision: u64,
+}
+
+/// How closely the entries of a list are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scrutiny {
+    /// Whether they are objects at all.
+    Readable,
+    /// Whether agents can go by them.
+    Valid,
 }
 
 /// What a write takes an existing object for.
@@ -60,8 +71,18 @@ pub(crate) fn describe(object: &Object) -> String {
 }
 
 impl Objects {
+    /// A store whose lock is not heeded.
     pub(crate) fn new(store: AnyStore, choice: StoreChoice) -> Objects {
-        Objects { store, choice }
+        Objects {
+            store,
+            choice,
+            gate: Gate::Open,
+        }
+    }
+
+    /// The same store, written to through a gate.
+    pub(crate) fn behind(self, gate: Gate) -> Objects {
+        Objects { gate, ..self }
     }
 
     /// Which store, and why this one.
@@ -103,8 +124,22 @@ impl Objects {
             .ok_or_else(|| not_found(kind, namespace, name))
     }
 
-    /// All objects of a kind, of one namespace or of all.
+    /// All objects of a kind, of one namespace or of all; what is no object is left out and named.
     pub(crate) fn list(&self, kind: Kind, namespace: Option<&str>) -> Result<Listing, Failure> {
+        self.listing(kind, namespace, Scrutiny::Readable)
+    }
+
+    /// The same; objects that nobody can go by are listed and named besides.
+    pub(crate) fn survey(&self, kind: Kind, namespace: Option<&str>) -> Result<Listing, Failure> {
+        self.listing(kind, namespace, Scrutiny::Valid)
+    }
+
+    fn listing(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        scrutiny: Scrutiny,
+    ) -> Result<Listing, Failure> {
         let queries: Vec<Query> = api::store_prefixes(kind, namespace)
             .into_iter()
             .map(Query::prefix)
@@ -116,7 +151,12 @@ impl Objects {
         };
         for entry in &snapshot.entries {
             match readable(entry) {
-                Ok(object) => listing.objects.push(object),
+                Ok(object) => {
+                    if scrutiny == Scrutiny::Valid {
+                        listing.damaged.extend(unsound(&object, &entry.value));
+                    }
+                    listing.objects.push(object);
+                }
                 Err(failure) => listing.damaged.push(failure.text),
             }
         }
@@ -224,10 +264,10 @@ impl Objects {
         if writes.is_empty() {
             return Ok(());
         }
-        match block_on_ready(self.store.commit(&writes)) {
+        match self.transact(&writes) {
             // Someone else was faster, with the same.
-            Ok(_) | Err(CommitError::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(self.unreachable(&error)),
+            Ok(_) | Err(Refusal::Commit(CommitError::AlreadyExists { .. })) => Ok(()),
+            Err(refusal) => Err(self.refused(refusal)),
         }
     }
 
@@ -262,9 +302,25 @@ impl Objects {
             }
         }
         // Whatever stands in the way is told object by object.
-        Ok(block_on_ready(self.store.commit(&writes))
-            .ok()
-            .map(|_| written))
+        match self.transact(&writes) {
+            Ok(_) => Ok(Some(written)),
+            Err(Refusal::Commit(_)) => Ok(None),
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    /// Makes one transaction, unless the datastore is locked.
+    pub(crate) fn transact(&self, writes: &[Write]) -> Result<Revision, Refusal> {
+        self.gate.commit(self, writes)
+    }
+
+    /// What to say of a transaction that was not made, for reasons that are no single object's.
+    pub(crate) fn refused(&self, refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::Locked => locked(),
+            Refusal::Unknown(failure) => failure,
+            Refusal::Commit(error) => self.unreachable(&error),
+        }
     }
 
     fn unreachable(&self, error: &dyn std::error::Error) -> Failure {
@@ -275,7 +331,12 @@ impl Objects {
     }
 
     fn commit(&self, writes: &[Write], object: &Object) -> Result<Revision, Failure> {
-        block_on_ready(self.store.commit(writes)).map_err(|error| match &error {
+        let error = match self.transact(writes) {
+            Ok(revision) => return Ok(revision),
+            Err(Refusal::Commit(error)) => error,
+            Err(refusal) => return Err(self.refused(refusal)),
+        };
+        Err(match &error {
             CommitError::AlreadyExists { .. } => Failure::new(
                 Status::Conflict,
                 format!(
@@ -348,6 +409,16 @@ fn readable(entry: &Entry) -> Result<Object, Failure> {
         );
         Failure::general(text)
     })
+}
+
+/// Why a stored object counts as absent for everyone who goes by it, though it can be shown.
+pub(crate) fn unsound(object: &Object, stored: &[u8]) -> Option<String> {
+    let invalid = api::decode(&object.store_key(), stored).err()?;
+    Some(format!(
+        "{} is stored in a form that is not valid, and counts as absent: {}",
+        describe(object),
+        chain(&invalid).replace('\n', "; ")
+    ))
 }
 
 fn not_found(kind: Kind, namespace: Option<&str>, name: &str) -> Failure {

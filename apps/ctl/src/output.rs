@@ -323,9 +323,10 @@ impl Found {
     }
 }
 
-/// One thing is printed as itself, several as a list of them.
+/// One thing is printed as itself, several as a list of them, nothing as upstream does.
 fn document(found: &[Found]) -> Value {
     match found {
+        [] => Value::Null,
         [one] => one.to_value(),
         several => several.iter().map(Found::to_value).collect(),
     }

@@ -1,6 +1,7 @@
 //! Applies patches to JSON: merge patches (RFC 7396), Kubernetes' strategic ones, and JSON patches (RFC 6902).
 //!
-//! None of our kinds merges lists by key, so a strategic patch is a merge patch that also knows `$patch` directives.
+//! No list of our kinds is merged by key but two in the metadata (`finalizers`, a set, and `ownerReferences`, by `uid`), so
+//! a strategic patch is a merge patch that knows those and the directive `$patch`.
 
 use serde_json::{Map, Value};
 
@@ -47,12 +48,37 @@ pub(crate) fn patch(target: Value, patch: &Value, kind: PatchKind) -> Result<Val
         )),
         (PatchKind::Merge | PatchKind::Strategic, Value::Object(fields)) => {
             let mut target = target;
+            let before = target.get("metadata").cloned().unwrap_or_default();
             merge(&mut target, fields, kind)?;
+            if kind == PatchKind::Strategic {
+                merge_lists(&before, &mut target);
+            }
             Ok(target)
         }
         (PatchKind::Merge | PatchKind::Strategic, _) => Err(wrong(
             "the patch must be an object with the fields to change".to_owned(),
         )),
+    }
+}
+
+/// Puts back what lists that are merged had before, in front of what the patch gives them.
+fn merge_lists(before: &Value, target: &mut Value) {
+    for (field, identity) in [("finalizers", None), ("ownerReferences", Some("uid"))] {
+        let old = before.get(field).and_then(Value::as_array);
+        let new = target
+            .get_mut("metadata")
+            .and_then(|metadata| metadata.get_mut(field))
+            .and_then(Value::as_array_mut);
+        if let (Some(old), Some(new)) = (old, new) {
+            let of = |item: &Value| match identity {
+                Some(key) => item.get(key).cloned(),
+                None => Some(item.clone()),
+            };
+            let given: Vec<Option<Value>> = new.iter().map(of).collect();
+            let kept = old.iter().filter(|item| !given.contains(&of(item)));
+            let merged = kept.cloned().chain(std::mem::take(new)).collect();
+            *new = merged;
+        }
     }
 }
 
@@ -77,6 +103,11 @@ fn merge(target: &mut Value, patch: &Map<String, Value>, kind: PatchKind) -> Res
     for (key, value) in patch {
         match value {
             _ if directive.is_some() && key == "$patch" => {}
+            _ if kind == PatchKind::Strategic && key.starts_with('$') => {
+                return Err(wrong(format!(
+                    "{key} is not supported: the one directive of strategic patches here is $patch"
+                )));
+            }
             Value::Null => {
                 map.remove(key);
             }
@@ -167,7 +198,7 @@ fn add(target: &mut Value, path: &str, value: Value) -> Result<(), String> {
             Ok(())
         }
         Value::Array(items) => {
-            let index = last.parse().ok().filter(|index| *index <= items.len());
+            let index = index(&last).filter(|index| *index <= items.len());
             let index =
                 index.ok_or_else(|| format!("{path} is not within the list of {}", items.len()))?;
             items.insert(index, value);
@@ -179,15 +210,19 @@ fn add(target: &mut Value, path: &str, value: Value) -> Result<(), String> {
     }
 }
 
+/// An index as RFC 6901 writes it: digits without a sign, and without zeros in front.
+fn index(text: &str) -> Option<usize> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain)
+}
+
 fn remove(target: &mut Value, path: &str) -> Result<Value, String> {
     let absent = || format!("there is nothing at {path}");
     let (parent, last) = parent(target, path)?;
     match parent {
         Value::Object(map) => map.remove(&last).ok_or_else(absent),
         Value::Array(items) => {
-            let index = last
-                .parse()
-                .ok()
+            let index = index(&last)
                 .filter(|index| *index < items.len())
                 .ok_or_else(absent)?;
             Ok(items.remove(index))
@@ -214,6 +249,23 @@ mod tests {
     }
 
     #[test]
+    fn strategic_patches_merge_two_lists() {
+        let target = json!({"metadata": {"finalizers": ["a", "b"], "ownerReferences": [{"uid": "1", "name": "x"}]}});
+        let given =
+            json!({"metadata": {"finalizers": ["b", "c"], "ownerReferences": [{"uid": "2"}]}});
+        let merged = patch(target.clone(), &given, PatchKind::Strategic).unwrap();
+        let expected = json!({"metadata": {"finalizers": ["a", "b", "c"],
+            "ownerReferences": [{"uid": "1", "name": "x"}, {"uid": "2"}]}});
+        assert_eq!(merged, expected);
+        assert_eq!(
+            patch(target.clone(), &given, PatchKind::Merge).unwrap(),
+            given
+        );
+        let directive = json!({"spec": {"$retainKeys": ["a"]}});
+        assert!(patch(target, &directive, PatchKind::Strategic).is_err());
+    }
+
+    #[test]
     fn json_patches() {
         let target = json!({"a": [1, 2], "b": {"x/y": 1}});
         let given = json!([
@@ -233,6 +285,8 @@ mod tests {
             json!([{"op": "test", "path": "/a/0", "value": 7}]),
             json!([{"op": "move", "from": "/b", "path": "/b/c"}]),
             json!([{"path": "/a"}]),
+            json!([{"op": "add", "path": "/a/+1", "value": 1}]),
+            json!([{"op": "remove", "path": "/a/01"}]),
             json!([{"op": "add", "path": "a", "value": 1}]),
         ] {
             assert!(

@@ -19,7 +19,7 @@ pub(crate) fn run(
         .as_deref()
         .ok_or_else(|| Failure::usage("nothing to release: give --ip ADDRESS"))?;
     let addr = address(text)?;
-    let objects = connect(&args.config.config, Purpose::Read, global, session)?;
+    let objects = connect(&args.config.config, Purpose::Maintain, global, session)?;
     let wanted = ReleaseAddress {
         addr,
         handle: None,

@@ -29,7 +29,7 @@ pub(crate) fn run(
     let quoted = single_kind
         .map(|kind| format!("'{kind}' "))
         .unwrap_or_default();
-    let objects = connect(&args.files.config.config, Purpose::Read, global, session)?;
+    let objects = connect(&args.files.config.config, Purpose::Change, global, session)?;
     let (mut deleted, mut absent, mut failures) = (0_usize, 0_usize, Vec::new());
     for target in &targets {
         match delete(&objects, target) {

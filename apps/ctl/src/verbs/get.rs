@@ -40,7 +40,7 @@ pub(crate) fn run(
             let namespace = (kind.is_namespaced() && !args.all_namespaces)
                 .then(|| namespace.unwrap_or("default"));
             let objects = connect(config, Purpose::Read, global, session)?;
-            let listing = objects.list(kind, namespace)?;
+            let listing = objects.survey(kind, namespace)?;
             let damaged: Vec<Failure> = listing.damaged.iter().map(Failure::general).collect();
             (vec![Found::List { kind, listing }], damaged)
         }

@@ -22,7 +22,7 @@ pub(crate) fn run(
     let kind = kind_of(&args.kind)?;
     let names = std::slice::from_ref(&args.name);
     let target = identities(kind, names, args.namespace.namespace.as_deref())?.remove(0);
-    let objects = connect(&args.config.config, Purpose::Read, global, session)?;
+    let objects = connect(&args.config.config, Purpose::Change, global, session)?;
     let hit = |failure: Failure| failure.context("hit error: ");
     for attempt in 0.. {
         let old = objects
