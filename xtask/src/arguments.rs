@@ -10,6 +10,7 @@ usage: cargo xtask <verb>
   bench [-- ARGS]                 measure, each figure beside its floor
   dist                            release binaries under dist/bin and dist/cni
   tidy                            the house rules alone
+  codegen [--check]               write deploy/crds from core/api/src/schema, or say what is not current
   bless                           rewrite the expected output of snapshot tests
   setup [--yes]                   install and build what the other verbs need, and nothing else
 
@@ -28,6 +29,7 @@ pub(crate) enum Verb {
     Bench,
     Demo,
     Bless,
+    Codegen,
 }
 
 /// Whether packages may be installed without a question.
@@ -51,12 +53,20 @@ pub(crate) enum Skips {
     Fail,
 }
 
+/// What to do with generated files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Generated {
+    Write,
+    Check,
+}
+
 /// Everything but the verb.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) consent: Consent,
     pub(crate) depth: Depth,
     pub(crate) skips: Skips,
+    pub(crate) generated: Generated,
     /// What stood after `--`: for the program that the verb starts.
     pub(crate) passed_on: Vec<String>,
 }
@@ -74,6 +84,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<(Verb, Option
         Some("bench") => Verb::Bench,
         Some("demo") => Verb::Demo,
         Some("bless") => Verb::Bless,
+        Some("codegen") => Verb::Codegen,
         Some(other) => return Err(format!("no verb {other:?}")),
     };
     let consent = if std::env::var("CI").is_ok_and(|value| value == "true") {
@@ -85,6 +96,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<(Verb, Option
         consent,
         depth: Depth::Usual,
         skips: Skips::Told,
+        generated: Generated::Write,
         passed_on: Vec::new(),
     };
     while let Some(word) = words.next() {
@@ -96,6 +108,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<(Verb, Option
                 Some("all") => options.skips = Skips::Fail,
                 _ => return Err("--require takes one word: all".to_owned()),
             },
+            (Verb::Codegen, "--check") => options.generated = Generated::Check,
             (Verb::Demo, "--keep") => options.passed_on.push(word),
             (Verb::Demo, "--datastore") => {
                 let store = words.next().ok_or("--datastore needs a word: embedded")?;
@@ -122,6 +135,8 @@ mod tests {
         assert_eq!(options.depth, Depth::Deep);
         assert_eq!(options.skips, Skips::Fail);
         assert_eq!(options.consent, Consent::Given);
+        let (_, options) = parsed("codegen --check").expect("a valid line");
+        assert_eq!(options.generated, Generated::Check);
         assert!(parsed("dist --deep").is_err());
         assert!(parsed("test --require some").is_err());
         assert!(parsed("fly").is_err());

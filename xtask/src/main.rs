@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bench;
+mod codegen;
 mod demo;
 mod dist;
 mod process;
@@ -47,6 +48,7 @@ fn run(verb: Verb, options: &Options) -> anyhow::Result<ExitCode> {
         Verb::Dist => dist::run(&workspace)?,
         Verb::Bench => return bench::run(&workspace, options),
         Verb::Demo => return demo::run(&workspace, options),
+        Verb::Codegen => return codegen::run(&workspace, options.generated),
         Verb::Bless => {
             process::cargo(&workspace)
                 .env("INSTA_UPDATE", "always")

@@ -17,7 +17,7 @@ use anyhow::Result;
 use crate::arguments::{Depth, Options, Skips};
 use crate::process::{self, Program};
 use crate::workspace::Workspace;
-use crate::{setup, tidy};
+use crate::{codegen, setup, tidy};
 
 use binaries::{Rights, TestBinary};
 use residue::Snapshot;
@@ -60,6 +60,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
             eprintln!("{problem}");
         }
         Ok(Tally::one(report.problems.is_empty(), "house rules"))
+    })?;
+    step(&mut tally, "generated files", || {
+        let stale = codegen::stale(workspace)?;
+        for path in &stale {
+            eprintln!("{path} is not current: run cargo xtask codegen");
+        }
+        Ok(Tally::one(stale.is_empty(), "generated files"))
     })?;
     if options.depth == Depth::Deep {
         step(&mut tally, "licences and sources", || licences(workspace))?;
