@@ -224,6 +224,8 @@ pub(crate) enum IpamVerb {
     Show(IpamShowArgs),
     /// Change settings of the whole cluster
     Configure(IpamConfigureArgs),
+    /// Split a pool into smaller ones of equal size, while the datastore is locked
+    Split(IpamSplitArgs),
 }
 
 /// `ipam check`.
@@ -246,8 +248,14 @@ pub(crate) struct IpamCheckArgs {
 #[derive(Debug, Args)]
 pub(crate) struct IpamReleaseArgs {
     /// The address
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "from_report")]
     pub(crate) ip: Option<String>,
+    /// Release all that this report of 'ipam check' names as leaked; of several reports, what all of them name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_report: Vec<PathBuf>,
+    /// Release although the datastore is not locked, or the report is of another version
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) config: ConfigArg,
 }
@@ -280,6 +288,27 @@ pub(crate) struct IpamConfigureArgs {
     /// How many blocks a node may have; 0 for no limit
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) max_blocks_per_host: Option<String>,
+    /// Whether a KubeVirt machine keeps its addresses: Enabled or Disabled
+    #[arg(long, value_name = "WORD")]
+    pub(crate) kubevirt_ip_persistence: Option<String>,
+    /// How many seconds a released address rests before it is given again
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub(crate) ip_cooldown_seconds: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+}
+
+/// `ipam split`.
+#[derive(Debug, Args)]
+pub(crate) struct IpamSplitArgs {
+    /// How many pools to make of it: a power of 2
+    pub(crate) number: String,
+    /// The network of the pool to split
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) cidr: Option<String>,
+    /// The name of the pool to split
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArg,
 }
@@ -289,6 +318,25 @@ pub(crate) struct IpamConfigureArgs {
 pub(crate) enum DatastoreVerb {
     /// Write a consistent copy of the embedded store to a file
     Backup(BackupArgs),
+    /// Move all that a datastore holds to another
+    #[command(subcommand, arg_required_else_help = true)]
+    Migrate(MigrateVerb),
+}
+
+/// `datastore migrate`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MigrateVerb {
+    /// Let nothing be written until it is unlocked
+    Lock(MigrateArgs),
+    /// Let things be written again
+    Unlock(MigrateArgs),
+}
+
+/// `datastore migrate lock` and `unlock`.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
 }
 
 /// `datastore backup`.

@@ -9,6 +9,7 @@ mod explain;
 mod json;
 mod lock;
 mod manifest;
+mod migrate;
 mod objects;
 mod outcome;
 mod output;

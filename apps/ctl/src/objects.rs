@@ -15,6 +15,9 @@ use crate::time;
 /// How often a write is tried again after someone else's.
 const TRIES: usize = 20;
 
+/// How many writes are made at once by a store that does not take as many as it is given.
+const AT_ONCE: usize = 100;
+
 /// A store, seen as objects.
 pub(crate) struct Objects {
     store: AnyStore,
@@ -309,6 +312,29 @@ impl Objects {
         }
     }
 
+    /// The write that brings an object into the world.
+    pub(crate) fn birth(&self, object: &Object) -> Result<Write, Failure> {
+        new_born(object).map(|(_, write)| write)
+    }
+
+    /// Makes many writes: at once where the store can, otherwise in the order given, so that whatever interrupts it, only
+    /// later ones are missing.
+    pub(crate) fn carry_out(&self, writes: &[Write]) -> Result<(), Failure> {
+        let outcome = match self.transact(writes) {
+            Err(Refusal::Commit(CommitError::TooManyWrites { .. })) => writes
+                .chunks(AT_ONCE)
+                .try_for_each(|part| self.transact(part).map(|_| ())),
+            done => done.map(|_| ()),
+        };
+        outcome.map_err(|refusal| match refusal {
+            Refusal::Commit(error) if is_race(&error) => {
+                let text = format!("{error}: it was changed meanwhile");
+                Failure::new(Status::Conflict, text)
+            }
+            Refusal::Commit(_) | Refusal::Locked | Refusal::Unknown(_) => self.refused(refusal),
+        })
+    }
+
     /// Makes one transaction, unless the datastore is locked.
     pub(crate) fn transact(&self, writes: &[Write]) -> Result<Revision, Refusal> {
         self.gate.commit(self, writes)
@@ -376,6 +402,16 @@ fn new_born(object: &Object) -> Result<(Object, Write), Failure> {
     object.stamp(&unique_id()?, &time::now().to_string());
     let write = Write::create(object.store_key(), object.to_store_bytes());
     Ok((object, write))
+}
+
+/// True if a transaction failed because someone else's came before it.
+fn is_race(error: &CommitError) -> bool {
+    matches!(
+        error,
+        CommitError::AlreadyExists { .. }
+            | CommitError::Conflict { .. }
+            | CommitError::NotFound { .. }
+    )
 }
 
 /// The write that makes one object of another; `None` if they are the same.

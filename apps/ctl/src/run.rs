@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::cli::{Cli, DatastoreVerb, IpamVerb, Verb};
+use crate::cli::{Cli, DatastoreVerb, Global, IpamVerb, MigrateVerb, Verb};
+use crate::migrate::lock::Readiness;
 use crate::outcome::{ExitCodes, Failure, Status};
 use crate::session::{Output, Session};
-use crate::{addresses, explain, verbs};
+use crate::{addresses, explain, migrate, verbs};
 
 /// Runs calicoctl on the arguments of a process, its own name first, with the process's streams and environment.
 pub fn run(args: Vec<OsString>) -> ExitCode {
@@ -127,12 +128,25 @@ fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {
         Verb::Ipam(IpamVerb::Release(args)) => addresses::release::run(args, global, session),
         Verb::Ipam(IpamVerb::Show(args)) => addresses::show::run(args, global, session),
         Verb::Ipam(IpamVerb::Configure(args)) => addresses::configure::run(args, global, session),
+        Verb::Ipam(IpamVerb::Split(args)) => addresses::split::run(args, global, session),
         Verb::Datastore(DatastoreVerb::Backup(args)) => verbs::backup::run(args, global, session),
+        Verb::Datastore(DatastoreVerb::Migrate(verb)) => migrate(verb, global, session),
         Verb::Completion(args) => {
             let mut command = Cli::command();
             clap_complete::generate(args.shell, &mut command, "calicoctl", &mut session.out);
             Ok(Status::Done)
         }
         Verb::Version(args) => verbs::version::run(args, global, session),
+    }
+}
+
+fn migrate(
+    verb: &MigrateVerb,
+    global: &Global,
+    session: &mut Session<'_>,
+) -> Result<Status, Failure> {
+    match verb {
+        MigrateVerb::Lock(args) => migrate::lock::run(args, Readiness::Locked, global, session),
+        MigrateVerb::Unlock(args) => migrate::lock::run(args, Readiness::Ready, global, session),
     }
 }

@@ -105,6 +105,15 @@ fn show_check_release_configure() {
         ],
         &["ipam", "configure", "--strictaffinity=maybe"],
         &["ipam", "configure", "--max-blocks-per-host=-1"],
+        &["ipam", "configure", "--max-blocks-per-host=2000000"],
+        &["ipam", "configure", "--kubevirt-ip-persistence=Sometimes"],
+        &["ipam", "configure", "--ip-cooldown-seconds=-5"],
+        &[
+            "ipam",
+            "configure",
+            "--kubevirt-ip-persistence=Disabled",
+            "--ip-cooldown-seconds=60",
+        ],
         &["ipam", "show", "--show-configuration"],
         &["get", "ipamconfig", "-o", "wide"],
         &["get", "blockaffinity"],
@@ -115,4 +124,107 @@ fn show_check_release_configure() {
     let report = support::same(&report, &lab.path(""));
     let transcript = lab.transcript();
     insta::assert_snapshot!(format!("{transcript}{report}"));
+}
+
+#[test]
+fn release_from_reports() {
+    let mut lab = Lab::new();
+    seed(&lab);
+    let store = EmbeddedStore::open(lab.store()).unwrap();
+    let idle = r#"{"handleID":"net.idle","block":{},"deleted":false}"#;
+    block_on_ready(store.commit(&[Write::create("/calico/ipam/v2/handle/net.idle", idle)]))
+        .unwrap();
+    let check = |file: &str| {
+        let code = lab.quiet(&["ipam", "check", "-o", file], "").code;
+        assert_eq!(code, 0);
+    };
+    check("DIR/open.json");
+    let by = |lab: &mut Lab, more: &[&str]| {
+        lab.run(&[&["ipam", "release", "--from-report"], more].concat());
+    };
+    by(&mut lab, &["DIR/missing.json"]);
+    by(&mut lab, &["DIR/open.json"]);
+    lab.run(&["datastore", "migrate", "lock"]);
+    by(&mut lab, &["DIR/open.json"]);
+    let check = |lab: &Lab, file: &str| {
+        assert_eq!(lab.quiet(&["ipam", "check", "-o", file], "").code, 0);
+    };
+    check(&lab, "DIR/locked.json");
+    let report = std::fs::read_to_string(lab.path("locked.json")).unwrap();
+    lab.file("old.json", &report.replace("v3.33.0", "v3.20.1"));
+    lab.file(
+        "other.json",
+        &report.replace("\"clusterGUID\": \"", "\"clusterGUID\": \"0"),
+    );
+    by(&mut lab, &["DIR/old.json"]);
+    by(&mut lab, &["DIR/other.json", "--force"]);
+    by(
+        &mut lab,
+        &[
+            "DIR/old.json",
+            "--from-report",
+            "DIR/locked.json",
+            "--force",
+        ],
+    );
+    by(&mut lab, &["DIR/locked.json"]);
+    lab.run(&[
+        "ipam",
+        "release",
+        "--ip",
+        "10.244.0.5",
+        "--from-report",
+        "DIR/locked.json",
+    ]);
+    lab.run(&["ipam", "check", "--show-all-ips"]);
+    insta::assert_snapshot!(lab.transcript());
+}
+
+#[test]
+fn split_a_pool() {
+    let mut lab = Lab::new();
+    seed(&lab);
+    lab.run(&["ipam", "split", "2"]);
+    lab.run(&["ipam", "split", "three", "--name", "main"]);
+    lab.run(&["ipam", "split", "3", "--name", "main"]);
+    lab.run(&["ipam", "split", "2", "--name", "main"]);
+    lab.run(&["datastore", "migrate", "lock"]);
+    lab.run(&["ipam", "split", "2", "--name", "nope"]);
+    lab.run(&["ipam", "split", "2", "--cidr", "10.99.0.0/16"]);
+    lab.run(&[
+        "ipam",
+        "split",
+        "2",
+        "--name",
+        "main",
+        "--cidr",
+        "10.99.0.0/16",
+    ]);
+    lab.run(&["ipam", "split", "8", "--name", "main"]);
+    lab.run(&["get", "ippools"]);
+    lab.run(&["ipam", "split", "2", "--cidr", "10.244.0.0/24"]);
+    lab.run(&["get", "ippools", "-o", "wide"]);
+    lab.run(&["ipam", "show", "--show-blocks"]);
+    lab.run(&["datastore", "migrate", "unlock"]);
+    insta::assert_snapshot!(lab.transcript());
+}
+
+/// Cut off after some of the new pools stood, on a store that makes no transactions: the same command completes it.
+#[test]
+fn a_split_that_was_cut_off_is_completed() {
+    let mut lab = Lab::new();
+    seed(&lab);
+    assert_eq!(lab.quiet(&["datastore", "migrate", "lock"], "").code, 0);
+    let pool = lab.quiet(&["get", "pool", "main", "-o", "json"], "").out;
+    let half = pool
+        .replace("\"name\": \"main\"", "\"name\": \"split-main-0\"")
+        .replace("10.244.0.0/24", "10.244.0.0/25");
+    let store = EmbeddedStore::open(lab.store()).unwrap();
+    let key = "/calico/resources/v3/projectcalico.org/ippools/split-main-0";
+    block_on_ready(store.commit(&[Write::create(key, half.as_bytes())])).unwrap();
+    lab.run(&["ipam", "split", "4", "--name", "main"]);
+    lab.run(&["get", "ippools"]);
+    lab.run(&["ipam", "split", "2", "--name", "main"]);
+    lab.run(&["get", "ippools"]);
+    insta::assert_snapshot!(lab.transcript());
 }

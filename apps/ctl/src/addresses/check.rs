@@ -15,16 +15,22 @@ use model::COMPATIBLE_VERSION;
 
 use crate::connect::{Purpose, connect, text_at};
 use crate::json::pretty;
+use crate::lock::is_locked;
 use crate::objects::Objects;
 use crate::outcome::{ExitCodes, Failure, Status};
 use crate::session::Session;
 use crate::time;
+
+/// The handle of addresses that Windows keeps for itself in each of its blocks.
+const WINDOWS_RESERVED: &str = "windows-reserved-ipam-handle";
 
 /// An address that a block has given away.
 struct Allocation {
     handle: Option<String>,
     sequence: Option<u64>,
     attributes: BTreeMap<String, String>,
+    /// Attributes of another owner beside.
+    alternate: BTreeMap<String, String>,
     node: String,
     /// Used by another node than the block's.
     borrowed: bool,
@@ -39,7 +45,10 @@ struct State {
     /// Who uses an address.
     users: BTreeMap<IpAddr, Vec<String>>,
     pools: Vec<Cidr>,
-    handles: BTreeSet<String>,
+    /// Handles, with the revision at which each was read.
+    handles: BTreeMap<String, u64>,
+    /// What of these cannot be read.
+    unreadable: Vec<String>,
     findings: Vec<Finding>,
 }
 
@@ -61,6 +70,9 @@ pub(crate) fn run(
     session.line("Checking IPAM for inconsistencies...\n")?;
     let information = objects.get(Kind::ClusterInformation, None, "default")?;
     let state = State::read(&objects)?;
+    for text in &state.unreadable {
+        session.complain(text);
+    }
     state.show_blocks(args, session)?;
     state.show_users(args, session)?;
     let problems = state.compare();
@@ -85,9 +97,13 @@ pub(crate) fn run(
 impl State {
     fn read(objects: &Objects) -> Result<State, Failure> {
         let entries = driver::everything(objects)?;
-        let handles = objects.list(Kind::IpamHandle, None)?.objects;
-        let pools = objects.list(Kind::IpPool, None)?.objects;
+        let handles = objects.list(Kind::IpamHandle, None)?;
+        let pools = objects.list(Kind::IpPool, None)?;
+        let nodes = objects.list(Kind::Node, None)?;
+        let endpoints = objects.list(Kind::WorkloadEndpoint, None)?;
+        let unreadable = [&handles, &pools, &nodes, &endpoints];
         let active = pools
+            .objects
             .iter()
             .filter(|pool| pool.pointer("/spec/disabled") != Some(&Value::Bool(true)));
         let mut state = State {
@@ -98,19 +114,36 @@ impl State {
                 .filter_map(|pool| text_at(pool, "/spec/cidr").parse().ok())
                 .collect(),
             handles: handles
+                .objects
                 .iter()
-                .map(|handle| handle.name().to_owned())
+                .map(|handle| {
+                    (
+                        handle.name().to_owned(),
+                        handle.revision().unwrap_or_default(),
+                    )
+                })
+                .collect(),
+            unreadable: unreadable
+                .iter()
+                .flat_map(|listing| listing.damaged.clone())
                 .collect(),
             findings: audit(entries, time::now()),
         };
         for block in &state.blocks {
-            state.allocations.extend(allocations(block));
+            for (addr, mut allocation) in allocations(block) {
+                if allocation.handle.as_deref() == Some(WINDOWS_RESERVED) {
+                    allocation.handle = None;
+                    let users = state.users.entry(addr).or_default();
+                    users.push("Reserved for Windows".to_owned());
+                }
+                state.allocations.insert(addr, allocation);
+            }
         }
-        for node in objects.list(Kind::Node, None)?.objects {
-            state.use_by_node(&node);
+        for node in &nodes.objects {
+            state.use_by_node(node);
         }
-        for endpoint in objects.list(Kind::WorkloadEndpoint, None)?.objects {
-            state.use_by_workload(&endpoint);
+        for endpoint in &endpoints.objects {
+            state.use_by_workload(endpoint);
         }
         Ok(state)
     }
@@ -124,14 +157,20 @@ impl State {
             "/spec/bgp/ipv4IPIPTunnelAddr",
             "/spec/bgp/ipv6IPIPTunnelAddr",
         ];
-        for addr in TUNNELS
-            .iter()
-            .filter_map(|pointer| text_at(node, pointer).parse().ok())
-        {
-            self.users
-                .entry(addr)
-                .or_default()
-                .push(format!("Node({})", node.name()));
+        let texts = TUNNELS.iter().map(|pointer| text_at(node, pointer));
+        for text in texts.filter(|text| !text.is_empty()) {
+            self.use_by(text, format!("Node({})", node.name()));
+        }
+    }
+
+    /// Notes that an address, written alone or as a network, is in use.
+    fn use_by(&mut self, text: &str, user: String) {
+        let addr = text.split('/').next().unwrap_or(text);
+        match addr.parse() {
+            Ok(addr) => self.users.entry(addr).or_default().push(user),
+            Err(_) => self
+                .unreadable
+                .push(format!("failed to parse IP ({text}) of {user}")),
         }
     }
 
@@ -145,8 +184,8 @@ impl State {
             endpoint.namespace().unwrap_or(""),
             endpoint.name()
         );
-        for addr in texts.filter_map(|text| text.split('/').next()?.parse().ok()) {
-            self.users.entry(addr).or_default().push(name.clone());
+        for text in texts {
+            self.use_by(text, name.clone());
         }
     }
 
@@ -178,7 +217,7 @@ impl State {
         let used = self.handles_in_use();
         problems.idle_handles = self
             .handles
-            .iter()
+            .keys()
             .filter(|handle| !used.contains(handle.as_str()))
             .cloned()
             .collect();
@@ -296,6 +335,13 @@ impl State {
         session.line(
             "Scanning for IPs that are in use by a workload or node but not allocated in IPAM...",
         )?;
+        for (addr, _) in self
+            .users
+            .iter()
+            .filter(|(_, users)| detailed && users.len() > 1)
+        {
+            session.line(format!("  {addr} has multiple owners."))?;
+        }
         for (addrs, why) in [
             (&problems.foreign, "is not in any active IP pool."),
             (
@@ -331,7 +377,7 @@ impl State {
         let used = self.handles_in_use();
         let missing: Vec<&&str> = used
             .iter()
-            .filter(|handle| !self.handles.contains(**handle))
+            .filter(|handle| !self.handles.contains_key(**handle))
             .collect();
         for handle in missing.iter().filter(|_| detailed) {
             session.line(format!(
@@ -342,18 +388,31 @@ impl State {
             "Found {} handles mentioned in blocks with no matching handle resource.",
             missing.len()
         ))?;
-        session.line("Validating IPAMBlock structures...")?;
-        for finding in &self.findings {
-            session.line(format!("  {finding}"))?;
-        }
-        session.line(format!(
-            "Found {} inconsistencies of blocks, affinities and handles.",
-            self.findings.len()
-        ))?;
+        self.show_findings(session)?;
         Ok(leaked + foreign + unallocated + idle + self.findings.len())
     }
 
-    /// Upstream's report, which `ipam release --from-report` reads there.
+    /// Prints blocks that are invalid by themselves, then what does not agree with one another.
+    fn show_findings(&self, session: &mut Session<'_>) -> Result<(), Failure> {
+        let is_block = |finding: &&Finding| matches!(finding, Finding::Unreadable { key } if matches!(**key, model::Key::Block(_)));
+        let (invalid, others): (Vec<&Finding>, Vec<&Finding>) =
+            self.findings.iter().partition(is_block);
+        session.line("Validating IPAMBlock structures...")?;
+        for finding in &invalid {
+            session.line(format!("  {finding}"))?;
+        }
+        session.line(format!("Found {} invalid IPAMBlocks.", invalid.len()))?;
+        session.line("Comparing blocks, affinities and handles with one another...")?;
+        for finding in &others {
+            session.line(format!("  {finding}"))?;
+        }
+        session.line(format!(
+            "Found {} disagreements of blocks, affinities and handles.",
+            others.len()
+        ))
+    }
+
+    /// Upstream's report, which `ipam release --from-report` reads.
     fn report(&self, problems: &Problems, information: &Object) -> Value {
         let mut allocations = Map::new();
         for (addr, allocation) in &self.allocations {
@@ -397,14 +456,17 @@ impl State {
         let leaked: Vec<Value> = problems
             .idle_handles
             .iter()
-            .map(|id| json!({"ID": id, "UID": null, "Revision": ""}))
+            .map(|id| {
+                let revision = self.handles.get(id).copied().unwrap_or_default();
+                json!({"ID": id, "UID": null, "Revision": revision.to_string()})
+            })
             .collect();
         let mut report = json!({
             "version": COMPATIBLE_VERSION,
             "clusterGUID": text_at(information, "/spec/clusterGUID"),
             "clusterType": text_at(information, "/spec/clusterType"),
             "clusterInformationRevision": information.revision().unwrap_or_default().to_string(),
-            "datastoreLocked": information.pointer("/spec/datastoreReady") == Some(&Value::Bool(false)),
+            "datastoreLocked": is_locked(information),
             "allocations": allocations,
         });
         if !leaked.is_empty() {
@@ -416,16 +478,19 @@ impl State {
 
 impl Allocation {
     fn describe(&self) -> String {
-        let mut parts: Vec<String> = self
-            .attributes
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        parts.insert(
-            0,
-            format!("Main:{}", self.handle.as_deref().unwrap_or("<nil>")),
-        );
-        parts.join(" ")
+        let list = |attributes: &BTreeMap<String, String>| {
+            let pairs: Vec<String> = attributes
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            pairs.join(",")
+        };
+        let handle = self.handle.as_deref().unwrap_or("<none>");
+        let mut text = format!("Main:{handle} Extra:{}", list(&self.attributes));
+        if !self.alternate.is_empty() {
+            text.push_str(&format!(" Alternate:{}", list(&self.alternate)));
+        }
+        text
     }
 }
 
@@ -450,11 +515,12 @@ fn allocations(block: &Block) -> Vec<(IpAddr, Allocation)> {
     let owned = |ordinal: usize, index: usize| {
         let addr = block.cidr.nth(ordinal as u128)?;
         let owner = block.attributes.get(index)?;
-        let attributes: BTreeMap<String, String> = owner
-            .secondary
-            .iter()
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect();
+        let owned = |map: &BTreeMap<Box<str>, Box<str>>| -> BTreeMap<String, String> {
+            map.iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect()
+        };
+        let (attributes, alternate) = (owned(&owner.secondary), owned(&owner.alternate));
         let node = attributes
             .get("node")
             .filter(|node| !node.is_empty())
@@ -466,6 +532,7 @@ fn allocations(block: &Block) -> Vec<(IpAddr, Allocation)> {
             borrowed: node != host,
             node,
             attributes,
+            alternate,
             resting: owner.released_at.is_some(),
         };
         Some((addr, allocation))

@@ -1,6 +1,7 @@
 //! `ipam configure`: settings of the whole cluster.
 
 use api::{AdmitOptions, Kind, Object};
+use serde_json::Value;
 
 use crate::cli::{Global, IpamConfigureArgs};
 use crate::connect::{Purpose, connect};
@@ -13,13 +14,8 @@ pub(crate) fn run(
     global: &Global,
     session: &mut Session<'_>,
 ) -> Result<Status, Failure> {
-    let strict = args.strictaffinity.as_deref().map(boolean).transpose()?;
-    let most = args
-        .max_blocks_per_host
-        .as_deref()
-        .map(number)
-        .transpose()?;
-    if strict.is_none() && most.is_none() {
+    let settings = settings(args)?;
+    if settings.is_empty() {
         return Err(Failure::usage(
             "at least one configuration option must be specified",
         ));
@@ -31,11 +27,8 @@ pub(crate) fn run(
             .clone()
             .unwrap_or_else(|| Object::new(Kind::IpamConfiguration, None, "default"));
         let spec = wanted.spec_mut();
-        if let Some(strict) = strict {
-            spec.insert("strictAffinity".to_owned(), strict.into());
-        }
-        if let Some(most) = most {
-            spec.insert("maxBlocksPerHost".to_owned(), most.into());
+        for setting in &settings {
+            spec.insert(setting.field.to_owned(), setting.value.clone());
         }
         let admitted = api::admit(wanted.clone().into_value(), &AdmitOptions::default());
         let wanted = admitted.map_err(|problems| invalid(&wanted, &problems).context("error: "))?;
@@ -49,29 +42,96 @@ pub(crate) fn run(
             Err(failure) => return Err(failure.context("error: ")),
         }
     }
-    if let Some(strict) = strict {
-        session.line(format!("Successfully set StrictAffinity to: {strict}"))?;
-    }
-    if let Some(most) = most {
-        session.line(format!("Successfully set MaxBlocksPerHost to: {most}"))?;
+    for Setting { shown, value, .. } in &settings {
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        session.line(format!("Successfully set {shown} to: {value}"))?;
     }
     Ok(Status::Done)
 }
 
+/// A setting to change.
+struct Setting {
+    field: &'static str,
+    /// Its name in messages.
+    shown: &'static str,
+    value: Value,
+}
+
+fn settings(args: &IpamConfigureArgs) -> Result<Vec<Setting>, Failure> {
+    type Read = fn(&str) -> Result<Value, Failure>;
+    let wishes: [(&'static str, &'static str, &Option<String>, Read); 4] = [
+        (
+            "strictAffinity",
+            "StrictAffinity",
+            &args.strictaffinity,
+            boolean,
+        ),
+        (
+            "maxBlocksPerHost",
+            "MaxBlocksPerHost",
+            &args.max_blocks_per_host,
+            |text| {
+                number(
+                    text,
+                    "invalid value for maxblockhost. Use a valid number, from 0 for no limit",
+                )
+            },
+        ),
+        (
+            "kubeVirtVMAddressPersistence",
+            "KubeVirtVMAddressPersistence",
+            &args.kubevirt_ip_persistence,
+            persistence,
+        ),
+        (
+            "ipCooldownSeconds",
+            "IPCooldownSeconds",
+            &args.ip_cooldown_seconds,
+            |text| {
+                number(
+                    text,
+                    "invalid value for --ip-cooldown-seconds. Use a number of seconds, from 0 for no rest",
+                )
+            },
+        ),
+    ];
+    let mut settings = Vec::new();
+    for (field, shown, text, read) in wishes {
+        if let Some(text) = text {
+            let value = read(text)?;
+            settings.push(Setting {
+                field,
+                shown,
+                value,
+            });
+        }
+    }
+    Ok(settings)
+}
+
 /// The words that Go takes for booleans.
-fn boolean(text: &str) -> Result<bool, Failure> {
+fn boolean(text: &str) -> Result<Value, Failure> {
     match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true.into()),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false.into()),
         _ => Err(Failure::usage(
             "invalid value. Use true or false to set strictaffinity",
         )),
     }
 }
 
-fn number(text: &str) -> Result<u32, Failure> {
-    let wrong = || {
-        Failure::usage("invalid value for maxblockhost. Use a valid number, from 0 for no limit")
-    };
-    text.parse().map_err(|_| wrong())
+fn number(text: &str, otherwise: &str) -> Result<Value, Failure> {
+    let number: u32 = text.parse().map_err(|_| Failure::usage(otherwise))?;
+    Ok(number.into())
+}
+
+fn persistence(text: &str) -> Result<Value, Failure> {
+    match text {
+        "Enabled" | "Disabled" => Ok(text.into()),
+        _ => Err(Failure::usage(
+            "invalid value for --kubevirt-ip-persistence. Use Enabled or Disabled",
+        )),
+    }
 }

@@ -5,7 +5,9 @@ pub(crate) mod check;
 pub(crate) mod configure;
 mod driver;
 pub(crate) mod release;
+mod report;
 pub(crate) mod show;
+pub(crate) mod split;
 
 use std::net::IpAddr;
 

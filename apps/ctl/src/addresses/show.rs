@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use api::{Kind, Object};
 use ipam::usage::{BlockUsage, Usage, usage};
 use ipam::{Entry, Ledger};
 use model::{AffinityOwner, Cidr, IpamConfig, Resource};
@@ -9,7 +10,7 @@ use model::{AffinityOwner, Cidr, IpamConfig, Resource};
 use super::{address, driver};
 use crate::boxtable::{Align, draw};
 use crate::cli::{Global, IpamShowArgs};
-use crate::connect::{Purpose, connect};
+use crate::connect::{Purpose, connect, text_at};
 use crate::outcome::{Failure, Status};
 use crate::session::Session;
 use crate::time;
@@ -31,9 +32,11 @@ pub(crate) fn run(
     let text = if let Some(addr) = addr {
         one(addr, &entries)
     } else if args.show_borrowed && !args.show_blocks {
-        borrowed(&usage(entries, time::now()))
+        let unclassified = unclassified(&entries);
+        borrowed(&usage(entries, time::now()), unclassified)
     } else if args.show_configuration && !args.show_blocks {
-        configuration(&settings(&entries))
+        let stored = objects.find(Kind::IpamConfiguration, None, "default")?;
+        configuration(&settings(&entries), stored.as_ref())
     } else {
         let reservations = reservations(&entries);
         let blocks = if args.show_blocks {
@@ -201,7 +204,24 @@ fn one(addr: IpAddr, entries: &[Entry]) -> String {
     text
 }
 
-fn borrowed(usage: &Usage) -> String {
+/// How many addresses do not say which node uses them: old allocations had no such attribute.
+fn unclassified(entries: &[Entry]) -> usize {
+    let mut count = 0;
+    for entry in entries {
+        if let Some(Resource::Block(block)) = &entry.value {
+            let owners = block
+                .allocations
+                .iter()
+                .filter_map(|index| block.attributes.get((*index)?));
+            count += owners
+                .filter(|owner| !owner.secondary.contains_key("node"))
+                .count();
+        }
+    }
+    count
+}
+
+fn borrowed(usage: &Usage, unclassified: usize) -> String {
     let headings = [
         "IP",
         "BORROWING-NODE",
@@ -236,10 +256,21 @@ fn borrowed(usage: &Usage) -> String {
             ]
         })
         .collect();
-    draw(&headings, &rows)
+    let mut text = draw(&headings, &rows);
+    if unclassified > 0 {
+        text.push_str(&format!(
+            "\nNote: found {unclassified} IP allocations without an explicit node association. Unable to determine if they are borrowed.\n"
+        ));
+    }
+    text
 }
 
-fn configuration(config: &IpamConfig) -> String {
+fn configuration(config: &IpamConfig, stored: Option<&Object>) -> String {
+    // A machine keeps its addresses unless it is said that it must not.
+    let persistence = stored
+        .map(|object| text_at(object, "/spec/kubeVirtVMAddressPersistence"))
+        .filter(|word| !word.is_empty())
+        .unwrap_or("Enabled");
     let rows = [
         ("StrictAffinity", config.strict_affinity.to_string()),
         (
@@ -247,6 +278,7 @@ fn configuration(config: &IpamConfig) -> String {
             config.auto_allocate_blocks.to_string(),
         ),
         ("MaxBlocksPerHost", config.max_blocks_per_host.to_string()),
+        ("KubeVirtVMAddressPersistence", persistence.to_owned()),
         ("IPCooldownSeconds", config.cooldown_seconds.to_string()),
     ];
     let rows: Vec<Vec<String>> = rows
