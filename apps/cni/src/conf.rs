@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use datastore::Secret;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -38,7 +39,22 @@ pub struct NetConf {
     pub(crate) nodename_file_optional: bool,
     pub(crate) datastore_type: Option<String>,
     pub(crate) datastore_file: Option<PathBuf>,
-    pub(crate) etcd_endpoints: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) etcd_endpoints: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) etcd_discovery_srv: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) etcd_key_file: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) etcd_cert_file: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) etcd_ca_cert_file: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) qps: i64,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) burst: i64,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) calico_api_group: String,
     #[serde(deserialize_with = "nullable")]
     pub(crate) kubernetes: Kubernetes,
     #[serde(deserialize_with = "nullable")]
@@ -82,6 +98,8 @@ pub(crate) struct Kubernetes {
     #[serde(deserialize_with = "nullable")]
     pub(crate) kubeconfig: String,
     #[serde(deserialize_with = "nullable")]
+    pub(crate) k8s_api_root: String,
+    #[serde(deserialize_with = "nullable")]
     pub(crate) node_name: String,
 }
 
@@ -99,6 +117,8 @@ pub(crate) struct ContainerSettings {
 pub(crate) struct Policy {
     #[serde(rename = "type", deserialize_with = "nullable")]
     pub(crate) kind: String,
+    #[serde(deserialize_with = "secret")]
+    pub(crate) k8s_auth_token: Option<Secret>,
 }
 
 /// `args`, by the conventions of the specification.
@@ -176,6 +196,12 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     from: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// A text that is never shown.
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    let text: String = nullable(from)?;
+    Ok((!text.is_empty()).then(|| Secret::new(text)))
 }
 
 /// Upstream's switches are the texts `"true"` and `"false"`; people write booleans.

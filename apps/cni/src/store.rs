@@ -21,20 +21,9 @@ pub(crate) struct Store {
 
 /// Opens the store that configuration and environment name.
 pub(crate) fn open(conf: &NetConf, variables: &Variables) -> Result<Store, CniError> {
-    let kubernetes = &conf.kubernetes;
-    let is_kubernetes = !kubernetes.kubeconfig.is_empty();
     let request = StoreRequest {
         flag: None,
-        file: Some(FileSettings {
-            name: "the network configuration".into(),
-            datastore_type: conf.datastore_type.clone(),
-            datastore_file: conf.datastore_file.clone(),
-            etcd: conf
-                .etcd_endpoints
-                .as_ref()
-                .map(|_| "etcd_endpoints".into()),
-            kubernetes: is_kubernetes.then(|| "kubernetes.kubeconfig".into()),
-        }),
+        file: Some(settings(conf)),
         environment: variables.clone(),
     };
     let choice = StoreChoice::of(&request)
@@ -51,6 +40,57 @@ pub(crate) fn open(conf: &NetConf, variables: &Variables) -> Result<Store, CniEr
             .hint("is calico-node running on this host, and does datastore_file name its store?")
     })?;
     Ok(Store { inner })
+}
+
+/// What the network configuration says of the store; its names are upstream's.
+fn settings(conf: &NetConf) -> FileSettings {
+    let mut settings = FileSettings {
+        name: "the network configuration".into(),
+        datastore_type: conf.datastore_type.clone(),
+        datastore_file: conf.datastore_file.clone(),
+        ..FileSettings::default()
+    };
+    let kubernetes = &conf.kubernetes;
+    let texts = [
+        ("etcdEndpoints", "etcd_endpoints", &conf.etcd_endpoints),
+        (
+            "etcdDiscoverySrv",
+            "etcd_discovery_srv",
+            &conf.etcd_discovery_srv,
+        ),
+        ("etcdKeyFile", "etcd_key_file", &conf.etcd_key_file),
+        ("etcdCertFile", "etcd_cert_file", &conf.etcd_cert_file),
+        (
+            "etcdCACertFile",
+            "etcd_ca_cert_file",
+            &conf.etcd_ca_cert_file,
+        ),
+        (
+            "kubeconfig",
+            "kubernetes.kubeconfig",
+            &kubernetes.kubeconfig,
+        ),
+        (
+            "k8sAPIEndpoint",
+            "kubernetes.k8s_api_root",
+            &kubernetes.k8s_api_root,
+        ),
+        ("calicoAPIGroup", "calico_api_group", &conf.calico_api_group),
+    ];
+    for (field, shown, value) in texts {
+        settings.set(field, shown, value);
+    }
+    if let Some(token) = &conf.policy.k8s_auth_token {
+        settings.set("k8sAPIToken", "policy.k8s_auth_token", token.reveal());
+    }
+    let numbers = [
+        ("k8sClientQPS", "qps", conf.qps),
+        ("k8sClientBurst", "burst", conf.burst),
+    ];
+    for (field, shown, number) in numbers.into_iter().filter(|(_, _, number)| *number > 0) {
+        settings.set(field, shown, &number.to_string());
+    }
+    settings
 }
 
 /// The time of the machine.

@@ -149,18 +149,18 @@ fn settings(path: &Path) -> Result<Option<FileSettings>, Failure> {
             .and_then(Value::as_str);
         text.filter(|text| !text.is_empty()).map(str::to_owned)
     };
-    let named = |what: fn(&str) -> bool| {
-        let fields = spec.and_then(Value::as_object).into_iter().flatten();
-        fields
-            .filter(|(_, value)| value.as_str().is_some_and(|text| !text.is_empty()))
-            .map(|(field, _)| field.clone())
-            .find(|field| what(field))
-    };
-    Ok(Some(FileSettings {
+    let mut settings = FileSettings {
         name,
         datastore_type: text("datastoreType"),
         datastore_file: text("datastoreFile").map(Into::into),
-        etcd: named(|field| field.starts_with("etcd")),
-        kubernetes: named(|field| field.starts_with("kubeconfig") || field.starts_with("k8s")),
-    }))
+        ..FileSettings::default()
+    };
+    for (field, value) in spec.and_then(Value::as_object).into_iter().flatten() {
+        match value {
+            Value::String(text) => settings.set(field, field, text),
+            Value::Bool(_) | Value::Number(_) => settings.set(field, field, &value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => {}
+        }
+    }
+    Ok(Some(settings))
 }

@@ -380,6 +380,7 @@ impl Objects {
             ),
             CommitError::DuplicateKey { .. }
             | CommitError::TooManyWrites { .. }
+            | CommitError::NoLifetimes { .. }
             | CommitError::Unsure(_)
             | CommitError::Storage(_) => self.unreachable(&error),
         })

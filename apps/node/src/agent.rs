@@ -4,17 +4,18 @@
 //! something that failed is due again. A turn takes in what came, lets the graph say what changed, and converges the kernel.
 
 use std::os::fd::AsFd;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use calc::{Change, Graph};
 use dataplane::filter::Filter;
-use datastore::AnyStore;
+use datastore::{AnyStore, Backoff};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use service::signals::Signals;
 
 use crate::converge::{Converge, Converged};
-use crate::feed::{Feed, Listed};
+use crate::follow::{Follow, Taken};
 use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::parameters::{Parameters, Readiness};
@@ -34,7 +35,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// All state of the agent.
 pub struct Agent {
     store: AnyStore,
-    feed: Feed,
+    follow: Follow,
     graph: Graph,
     parameters: Parameters,
     options: Options,
@@ -46,12 +47,12 @@ pub struct Agent {
     signals: Signals,
     probes: Arc<Probes>,
     retry: Retry,
-    /// When a datastore that cannot be followed is asked again.
-    store_retry: Retry,
     /// When the settings are looked at that change without a notice (`routeRefreshInterval`).
     next_look: Option<Instant>,
     /// When dead addresses are looked for.
     next_sweep: Instant,
+    /// The sweep that is under way, on a thread of its own, for it waits for the datastore.
+    sweep: Option<JoinHandle<()>>,
     node: String,
     active_policies: std::collections::BTreeSet<model::PolicyId>,
 }
@@ -61,8 +62,19 @@ pub struct Agent {
 enum Synced {
     /// Not yet: nothing is written to the kernel.
     NotYet,
+    /// All of it was read; it is acted on as soon as the datastore says that it may be.
+    Read,
     /// It was, and is kept in force whatever the datastore says of itself later.
     Yes,
+}
+
+/// How the setting up ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetUp {
+    /// It is done.
+    Done,
+    /// A signal asked to stop before it was.
+    Stopped,
 }
 
 /// When what failed is tried again.
@@ -100,11 +112,11 @@ impl Retry {
 }
 
 impl Agent {
-    /// Lists the datastore and prepares; nothing is written to the kernel yet, except on first boot the table that drops
-    /// unknown workload interfaces.
+    /// Prepares; nothing is read from the datastore and nothing written to the kernel yet, except on first boot the table
+    /// that drops unknown workload interfaces.
     ///
     /// # Errors
-    /// The datastore or the kernel cannot be opened.
+    /// The kernel cannot be opened.
     pub fn start(
         settings: &Settings,
         mut parameters: Parameters,
@@ -113,33 +125,20 @@ impl Agent {
     ) -> anyhow::Result<Agent> {
         let signals = Signals::shutdown().context("failed to take over signals")?;
         // Subscribed and closed before the datastore is read, under what the environment and the file say.
-        let mut options = Options::of(&parameters.resolve());
+        let options = Options::of(&parameters.resolve());
         let mut kernel = Converge::open(
             &options,
             Ledger::open(&settings.paths.ledger),
             probes.clone(),
         )?;
         kernel.guard_first_boot(&Filter::new(options.filter.clone()))?;
-        probes.metrics.resync_state.set(1);
-        probes.metrics.resyncs.inc();
-        let Listed { feed, updates } = Feed::open(&store)?;
-        let mut graph = Graph::new(&settings.node);
-        probes.metrics.updates.inc_by(updates.len() as u64);
-        for update in updates {
-            parameters.take(&update);
-            graph.apply(update);
-        }
-        graph.in_sync();
-        let now = Options::of(&parameters.resolve());
-        if now != options {
-            kernel.set_options(&now);
-            options = now;
-        }
-        tracing::info!(node = %settings.node, "datastore read");
+        let follow = Follow::new(&store, probes.clone())?;
+        tracing::info!(node = %settings.node, "reading the datastore");
+        let graph = Graph::new(&settings.node);
         let filter = Filter::new(options.filter.clone());
         Ok(Agent {
             store,
-            feed,
+            follow,
             graph,
             parameters,
             options,
@@ -151,9 +150,9 @@ impl Agent {
             signals,
             probes,
             retry: Retry::Idle,
-            store_retry: Retry::Idle,
             next_look: None,
             next_sweep: Instant::now(),
+            sweep: None,
             node: settings.node.clone(),
             active_policies: std::collections::BTreeSet::new(),
         })
@@ -187,26 +186,17 @@ impl Agent {
     }
 
     fn take_updates(&mut self) {
-        match self.feed.poll(&self.store) {
-            Ok(updates) => {
-                if self.store_retry != Retry::Idle {
-                    tracing::info!("datastore can be followed again");
-                    self.store_retry = Retry::Idle;
-                }
-                self.probes.metrics.updates.inc_by(updates.len() as u64);
-                for update in updates {
-                    self.parameters.take(&update);
-                    self.graph.apply(update);
-                }
+        let (parameters, graph, synced) = (&mut self.parameters, &mut self.graph, &mut self.synced);
+        self.follow.take(|taken| match taken {
+            Taken::Update(update) => {
+                parameters.take(&update);
+                graph.apply(*update);
             }
-            Err(error) => {
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    "datastore cannot be followed; the last policy stays in force"
-                );
-                self.store_retry = self.store_retry.after_failure(Instant::now());
+            Taken::InSync => {
+                graph.in_sync();
+                *synced = Synced::Read;
             }
-        }
+        });
     }
 
     /// Of some sysctls the kernel gives no notice, so everything is looked at now and then.
@@ -229,19 +219,75 @@ impl Agent {
     fn sweep(&mut self, now: Instant) {
         // Not before policy stands, and not while somebody works on the datastore.
         let quiet = self.retry == Retry::Idle && self.readiness == Readiness::Ready;
-        if self.next_sweep > now || self.synced == Synced::NotYet || !quiet {
+        let busy = self
+            .sweep
+            .as_ref()
+            .is_some_and(|sweep| !sweep.is_finished());
+        if self.next_sweep > now || self.synced != Synced::Yes || !quiet || busy {
             return;
         }
         self.next_sweep = now + SWEEP_EVERY;
-        if let Err(error) = crate::sweep::run(&self.store, &self.node) {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "failed to look for addresses of dead workloads; trying again in 15 minutes"
-            );
+        let (store, node) = (self.store.clone(), self.node.clone());
+        let sweep = thread::Builder::new().name("sweep".into()).spawn(move || {
+            if let Err(error) = crate::sweep::run(&store, &node) {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "failed to look for addresses of dead workloads; trying again in 15 minutes"
+                );
+            }
+        });
+        match sweep {
+            Ok(sweep) => self.sweep = Some(sweep),
+            Err(error) => {
+                tracing::warn!(%error, "failed to start a thread that looks for addresses of dead workloads")
+            }
         }
     }
 
+    /// Does what has to be done in the datastore before the loop begins, as often as it takes; `failed` is how the first
+    /// attempt ended.
+    ///
+    /// # Errors
+    /// It failed in a way that trying again does not mend.
+    pub fn set_up(
+        &mut self,
+        mut failed: anyhow::Error,
+        mut attempt: impl FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<SetUp> {
+        let mut backoff = Backoff::default();
+        let mut said = String::new();
+        while crate::startup::may_pass(&failed) {
+            let why = format!("{failed:#}");
+            self.probes.set_datastore(Some(&why));
+            if said != why {
+                tracing::warn!(%why, "waiting for the datastore");
+                said = why;
+            }
+            let mut fds = [PollFd::from_borrowed_fd(
+                self.signals.as_fd(),
+                PollFlags::IN,
+            )];
+            let wait = Timespec::try_from(backoff.after_failure()).ok();
+            match poll(&mut fds, wait.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno).context("failed to wait for the datastore"),
+            }
+            if self.signals.take() {
+                return Ok(SetUp::Stopped);
+            }
+            match attempt() {
+                Ok(()) => return Ok(SetUp::Done),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
     fn take_parameters(&mut self) {
+        // What is half read may say anything.
+        if self.synced == Synced::NotYet {
+            return;
+        }
         let Some(config) = self.parameters.news() else {
             return;
         };
@@ -271,10 +317,14 @@ impl Agent {
         if readiness == Readiness::Waiting {
             return;
         }
-        if self.synced == Synced::NotYet {
-            tracing::info!("datastore in sync");
-            self.synced = Synced::Yes;
-            self.probes.set_in_sync();
+        match self.synced {
+            Synced::NotYet => return,
+            Synced::Read => {
+                tracing::info!("datastore in sync");
+                self.synced = Synced::Yes;
+                self.probes.set_in_sync();
+            }
+            Synced::Yes => {}
         }
         let changes = self.graph.drain();
         if changes.is_empty() {
@@ -366,15 +416,13 @@ impl Agent {
 
     fn sleep(&self) -> anyhow::Result<()> {
         let now = Instant::now();
-        let due = [self.retry, self.store_retry]
-            .into_iter()
-            .filter_map(Retry::at);
+        let due = self.retry.at().into_iter();
         let next = due
             .chain(self.next_look)
             .fold(self.next_sweep.max(now + SHORTEST), Instant::min);
         let timeout = Timespec::try_from(next.saturating_duration_since(now)).ok();
         let [route, nft] = self.kernel.descriptors();
-        let mut fds = [self.feed.as_fd(), self.signals.as_fd(), route, nft]
+        let mut fds = [self.follow.as_fd(), self.signals.as_fd(), route, nft]
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

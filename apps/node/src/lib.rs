@@ -4,7 +4,7 @@ pub mod agent;
 pub mod args;
 pub mod converge;
 pub mod detect;
-pub mod feed;
+pub mod follow;
 pub mod host;
 pub mod install;
 pub mod ledger;
@@ -22,6 +22,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use agent::SetUp;
 use anyhow::Context as _;
 use args::Command;
 use datastore::AnyStore;
@@ -65,24 +66,35 @@ fn perform(command: Command, settings: &Settings) -> anyhow::Result<()> {
         }
         Command::Felix => {
             start_logs(settings);
-            agent(settings, open_store(settings)?)
+            agent(settings, open_store(settings)?, Ok(()))
         }
         Command::Run => {
             start_logs(settings);
             // Refused here, nothing was written yet.
             converge::check()?;
             let store = open_store(settings)?;
-            startup::run(settings, &store, &host::facts()?)?;
-            agent(settings, store)
+            match startup::run(settings, &store, &host::facts()?) {
+                Err(error) if !startup::may_pass(&error) => Err(error),
+                started => agent(settings, store, started),
+            }
         }
     }
 }
 
-fn agent(settings: &Settings, store: AnyStore) -> anyhow::Result<()> {
+/// Runs the agent, after what may be left to do of the start-up.
+fn agent(settings: &Settings, store: AnyStore, started: anyhow::Result<()>) -> anyhow::Result<()> {
     let probes = probes::Probes::new(Instant::now()).context("metrics")?;
     probes::serve(&probes, settings.health, settings.metrics)?;
     let parameters = parameters::Parameters::new(settings)?;
-    agent::Agent::start(settings, parameters, store, probes)?.run()
+    let mut agent = agent::Agent::start(settings, parameters, store.clone(), probes)?;
+    if let Err(failed) = started {
+        let attempt = || startup::run(settings, &store, &host::facts()?);
+        match agent.set_up(failed, attempt)? {
+            SetUp::Done => {}
+            SetUp::Stopped => return Ok(()),
+        }
+    }
+    agent.run()
 }
 
 fn start_logs(settings: &Settings) {

@@ -3,8 +3,8 @@
 //! Live means: the loop made progress when it had something to do. Ready means: the kernel is as the datastore wants it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus::{Encoder, IntCounter, IntGauge, Registry, TextEncoder};
@@ -20,6 +20,8 @@ pub struct Probes {
     /// When the turn that is under way began, in milliseconds since `started`, plus one; 0 while the loop sleeps.
     busy_since: AtomicU64,
     in_sync: AtomicBool,
+    /// What keeps the datastore from being followed, if anything does.
+    datastore: Mutex<Option<String>>,
     kernel_done: AtomicBool,
     registry: Registry,
     /// The numbers.
@@ -63,6 +65,7 @@ impl Probes {
             started: now,
             busy_since: AtomicU64::new(0),
             in_sync: AtomicBool::new(false),
+            datastore: Mutex::new(None),
             kernel_done: AtomicBool::new(false),
             registry,
             metrics,
@@ -83,7 +86,18 @@ impl Probes {
     /// The datastore's objects were all read once.
     pub fn set_in_sync(&self) {
         self.in_sync.store(true, Ordering::Relaxed);
-        self.metrics.resync_state.set(2);
+    }
+
+    /// What keeps the datastore from being followed; nothing if it is.
+    pub fn set_datastore(&self, why_not: Option<&str>) {
+        *self.lock_datastore() = why_not.map(str::to_owned);
+    }
+
+    fn lock_datastore(&self) -> MutexGuard<'_, Option<String>> {
+        // A text is whole or not there, whatever panicked elsewhere.
+        self.datastore
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the kernel is as the datastore wants it.
@@ -110,8 +124,11 @@ impl Probes {
     }
 
     fn ready(&self) -> Answer {
+        let datastore = self.lock_datastore().clone();
         if !self.in_sync.load(Ordering::Relaxed) {
-            return Answer::text(503, "not ready: the datastore has not been read yet\n");
+            let why = datastore.map_or_else(String::new, |why| format!(" ({why})"));
+            let text = format!("not ready: the datastore has not been read yet{why}\n");
+            return Answer::text(503, text);
         }
         if !self.kernel_done.load(Ordering::Relaxed) {
             return Answer::text(
@@ -119,7 +136,16 @@ impl Probes {
                 "not ready: the kernel is not yet as the datastore wants it\n",
             );
         }
-        Answer::text(200, "ready\n")
+        // Policy and routes stay in force while the datastore is away, so the node is as good as before.
+        match datastore {
+            None => Answer::text(200, "ready\n"),
+            Some(why) => Answer::text(
+                200,
+                format!(
+                    "ready, by what the datastore said last; now it cannot be followed: {why}\n"
+                ),
+            ),
+        }
     }
 
     fn render(&self) -> Answer {
@@ -223,12 +249,17 @@ mod tests {
     fn ready_only_when_the_kernel_follows() {
         let now = Instant::now();
         let probes = Probes::new(now).unwrap();
+        probes.set_datastore(Some("no answer"));
         assert_eq!(probes.ready().status, 503);
+        assert!(probes.ready().body.contains("read yet (no answer)"));
+        probes.set_datastore(None);
         probes.set_in_sync();
         assert!(probes.ready().body.contains("kernel"));
         probes.set_kernel(true);
         assert_eq!((probes.ready().status, probes.live().status), (200, 200));
-        assert!(probes.render().body.contains("felix_resync_state 2"));
+        probes.set_datastore(Some("it is gone"));
+        assert_eq!(probes.ready().status, 200);
+        assert!(probes.ready().body.contains("it is gone"));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use api::{Kind, Object};
-use datastore::{AnyStore, CommitError, Datastore, Query, Snapshot, Write, block_on_ready};
+use datastore::{
+    AnyStore, CommitError, Datastore, Query, ReadError, Snapshot, Write, block_on_ready,
+};
 use model::{Cidr, Family};
 use serde_json::json;
 
@@ -61,6 +63,13 @@ pub fn run(settings: &Settings, store: &AnyStore, host: &HostFacts) -> anyhow::R
         }
     }
     bail!("other processes kept changing this node's objects; {ATTEMPTS} attempts were overtaken")
+}
+
+/// Whether a failure is the datastore's, so that the same may succeed later.
+pub fn may_pass(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.is::<ReadError>() || cause.is::<CommitError>())
 }
 
 fn queries(node: &str) -> Vec<Query> {

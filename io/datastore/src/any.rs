@@ -1,11 +1,14 @@
 //! The store a program was told to use, whichever it is.
 
+use std::io;
+
 use crate::{
-    CommitError, Datastore, EmbeddedStore, MemoryStore, Query, ReadError, Revision, Snapshot,
-    Stats, Watch, WatchError, Write,
+    Capabilities, CommitError, Datastore, EmbeddedStore, Feed, MemoryStore, Query, ReadError,
+    Revision, Snapshot, Stats, Watch, WatchError, Write,
 };
 
-/// Any of the stores, behind one type.
+/// Any of the stores, behind one type. Clones share it.
+#[derive(Clone)]
 pub enum AnyStore {
     /// In one file.
     Embedded(EmbeddedStore),
@@ -39,6 +42,20 @@ impl Datastore for AnyStore {
         match self {
             Self::Embedded(store) => store.stats(),
             Self::Memory(store) => store.stats(),
+        }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        match self {
+            Self::Embedded(store) => store.capabilities(),
+            Self::Memory(store) => store.capabilities(),
+        }
+    }
+
+    fn follow(&self, prefixes: &[&str]) -> io::Result<Feed> {
+        match self {
+            Self::Embedded(store) => store.follow(prefixes),
+            Self::Memory(store) => store.follow(prefixes),
         }
     }
 }

@@ -2,9 +2,15 @@
 //!
 //! The environment comes in as a map; the one thing looked at besides is whether `~/.kube/config` exists.
 
+mod settings;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+pub use settings::{
+    EtcdSettings, KubernetesSettings, Material, PodCidrs, Secret, StoreSettings, Verify,
+};
 
 use crate::{AnyStore, DEFAULT_PATH, EmbeddedStore, Missing, Options, StorageError};
 
@@ -28,10 +34,30 @@ pub struct FileSettings {
     pub datastore_type: Option<String>,
     /// `datastore_file`: the embedded store's file.
     pub datastore_file: Option<PathBuf>,
-    /// The name of an etcd setting in it, such as `etcdEndpoints`.
-    pub etcd: Option<String>,
-    /// The name of a Kubernetes setting in it, such as `kubeconfig`.
-    pub kubernetes: Option<String>,
+    /// How to reach a network store: the settings by their names in `calicoctl.cfg`, such as `etcdEndpoints`.
+    pub settings: BTreeMap<String, FileSetting>,
+}
+
+/// One setting of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSetting {
+    /// Its name in this file, for messages.
+    pub shown: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+impl FileSettings {
+    /// Adds a setting: its name in `calicoctl.cfg`, its name in this file, its value. An empty value counts as unset.
+    pub fn set(&mut self, field: &str, shown: &str, value: &str) {
+        if !value.is_empty() {
+            let setting = FileSetting {
+                shown: shown.to_owned(),
+                value: Secret::new(value.to_owned()),
+            };
+            self.settings.insert(field.to_owned(), setting);
+        }
+    }
 }
 
 /// The kinds of store.
@@ -46,7 +72,7 @@ pub enum StoreKind {
 }
 
 /// The store to use, and what made it so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoreChoice {
     /// Which kind.
     pub kind: StoreKind,
@@ -54,6 +80,8 @@ pub struct StoreChoice {
     pub why: String,
     /// The embedded store's file; of no meaning to the other kinds.
     pub path: PathBuf,
+    /// How to reach it if it is behind a network.
+    pub settings: Box<StoreSettings>,
 }
 
 /// Why no store could be chosen.
@@ -67,6 +95,22 @@ pub enum ChooseError {
         /// Where it stands.
         origin: String,
     },
+    /// A setting's value is none it can have.
+    #[error("{origin} is {value:?}: expected {expected}")]
+    BadSetting {
+        /// The setting, and where it stands.
+        origin: String,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Settings exclude one another.
+    #[error("{which} cannot be given both: remove one")]
+    Mixed {
+        /// Which they are.
+        which: &'static str,
+    },
 }
 
 /// Why the chosen store could not be opened.
@@ -76,13 +120,13 @@ pub enum ConnectError {
     #[error("{choice} is not supported by this build yet: use --datastore=embedded")]
     Unsupported {
         /// The store, and what made it the one.
-        choice: StoreChoice,
+        choice: Box<StoreChoice>,
     },
     /// It failed.
     #[error("failed to open {choice}")]
     Open {
         /// The store, and what made it the one.
-        choice: StoreChoice,
+        choice: Box<StoreChoice>,
         /// How it failed.
         #[source]
         source: StorageError,
@@ -136,7 +180,13 @@ impl StoreChoice {
                     .map(|(_, path)| path.into())
             })
             .unwrap_or_else(|| DEFAULT_PATH.into());
-        Ok(Self { kind, why, path })
+        let settings = Box::new(StoreSettings::of(request.file.as_ref(), &environment)?);
+        Ok(Self {
+            kind,
+            why,
+            path,
+            settings,
+        })
     }
 
     /// Opens the chosen store, made if it is an embedded one and missing.
@@ -158,13 +208,13 @@ impl StoreChoice {
             StoreKind::Embedded => match EmbeddedStore::open_with(self.path.clone(), options) {
                 Ok(store) => Ok(AnyStore::Embedded(store)),
                 Err(source) => Err(ConnectError::Open {
-                    choice: self,
+                    choice: Box::new(self),
                     source,
                 }),
             },
-            StoreKind::EtcdV3 | StoreKind::Kubernetes => {
-                Err(ConnectError::Unsupported { choice: self })
-            }
+            StoreKind::EtcdV3 | StoreKind::Kubernetes => Err(ConnectError::Unsupported {
+                choice: Box::new(self),
+            }),
         }
     }
 }
@@ -226,8 +276,7 @@ fn in_file(file: &FileSettings) -> Result<Option<(StoreKind, String)>, ChooseErr
         name,
         datastore_type,
         datastore_file,
-        etcd,
-        kubernetes,
+        settings: given,
     } = file;
     if let Some(word) = datastore_type.as_ref().filter(|word| !word.is_empty()) {
         let kind = StoreKind::parse(word, || name.clone())?;
@@ -238,8 +287,8 @@ fn in_file(file: &FileSettings) -> Result<Option<(StoreKind, String)>, ChooseErr
             StoreKind::Embedded,
             datastore_file.as_ref().map(|_| "datastore_file"),
         ),
-        (StoreKind::EtcdV3, etcd.as_deref()),
-        (StoreKind::Kubernetes, kubernetes.as_deref()),
+        (StoreKind::EtcdV3, settings::naming_etcd(given)),
+        (StoreKind::Kubernetes, settings::naming_kubernetes(given)),
     ];
     let decided = settings
         .into_iter()

@@ -1,12 +1,14 @@
-//! What can go wrong, one enum per operation; what any operation on a file may meet is [`StorageError`].
+//! What can go wrong, one enum per operation; what any operation may meet is [`StorageError`].
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Revision;
-use crate::write::{MAX_VALUE_BYTES, MAX_WRITES};
+use crate::remote::RemoteError;
+use crate::write::MAX_VALUE_BYTES;
 
 /// A key no store takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,13 +81,21 @@ pub enum CommitError {
     },
     /// The transaction is over the limit.
     #[error(
-        "the transaction has {count} writes; the most a datastore takes at once is {MAX_WRITES}"
+        "the transaction has {count} writes; the most this datastore takes at once is {at_most}"
     )]
     TooManyWrites {
         /// How many were given.
         count: usize,
+        /// How many the store takes.
+        at_most: usize,
     },
-    /// The disk failed while the transaction was being sealed.
+    /// The store cannot remove keys on its own.
+    #[error("{key} was to be kept for a limited time, which this datastore cannot do")]
+    NoLifetimes {
+        /// The key.
+        key: Box<str>,
+    },
+    /// The disk or the connection failed while the transaction was being sealed.
     #[error("it is not known whether the transaction was made: read again before trying it again")]
     Unsure(#[source] StorageError),
     /// The store itself failed.
@@ -103,6 +113,7 @@ impl CommitError {
             | Self::DuplicateKey { .. }
             | Self::ValueTooLarge { .. }
             | Self::TooManyWrites { .. }
+            | Self::NoLifetimes { .. }
             | Self::Unsure(_)
             | Self::Storage(_) => false,
         }
@@ -120,7 +131,7 @@ pub enum WatchError {
     Storage(#[from] StorageError),
 }
 
-/// What any operation on a store's file may meet. Each text says what, which file, and what to do.
+/// What any operation on a store may meet. Each text says what, which file, and what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// Another process holds the write lock for too long.
@@ -227,6 +238,9 @@ pub enum StorageError {
         #[source]
         source: Arc<io::Error>,
     },
+    /// A store behind a network failed, or the way to it.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// SQLite failed in a way that has no name of its own here.
     #[error("failed to {action} datastore {}", .path.display())]
     Sqlite {
@@ -238,6 +252,17 @@ pub enum StorageError {
         #[source]
         source: Arc<rusqlite::Error>,
     },
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn describe(revision: Option<Revision>) -> String {

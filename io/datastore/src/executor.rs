@@ -14,8 +14,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs `future` on this thread until it completes. The embedded and the memory store complete on the first poll;
-/// stores that speak over a network need a runtime of their own instead.
+/// Runs `future` on this thread until it completes. The embedded and the memory store complete on the first poll; stores
+/// that speak over a network do their work on a thread of their own, and this one sleeps meanwhile.
 pub fn block_on_ready<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     if let Poll::Ready(output) = future

@@ -7,13 +7,18 @@ mod embedded;
 mod error;
 mod event;
 mod executor;
+mod feed;
 mod memory;
+pub mod remote;
 mod seam;
 mod watch;
 mod write;
 
 pub use any::AnyStore;
-pub use choose::{ChooseError, ConnectError, FileSettings, StoreChoice, StoreKind, StoreRequest};
+pub use choose::{
+    ChooseError, ConnectError, EtcdSettings, FileSetting, FileSettings, KubernetesSettings,
+    Material, PodCidrs, Secret, StoreChoice, StoreKind, StoreRequest, StoreSettings, Verify,
+};
 pub use drive::{Alone, Beside, DriveError, drive, drive_beside, ipam_entries, queries_of};
 pub use embedded::{
     BackupError, BackupReport, Close, DEFAULT_PATH, EmbeddedStore, Missing, Options, RestoreReport,
@@ -21,7 +26,13 @@ pub use embedded::{
 pub use error::{CommitError, InvalidKey, ReadError, StorageError, WatchError};
 pub use event::Event;
 pub use executor::block_on_ready;
+pub use feed::{
+    Feed, FeedEvent, FeedState, FeedStats, Invalid, Pushed, Pusher, UpdateEvent, Updates, pushed,
+};
 pub use memory::MemoryStore;
-pub use seam::{Datastore, Entry, Query, Revision, Snapshot, Stats};
+pub use remote::{Backoff, RemoteError, Trouble};
+pub use seam::{
+    Capabilities, CommitMode, Datastore, Entry, Lifetimes, Query, Revision, Snapshot, Stats,
+};
 pub use watch::{Watch, WatchMode};
 pub use write::{MAX_VALUE_BYTES, MAX_WRITES, Write, WriteOp};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::seam::{Datastore, Entry, Query, Revision, Snapshot, Stats};
+use crate::seam::{Capabilities, Datastore, Entry, Query, Revision, Snapshot, Stats};
 use crate::watch::{Source, Watch};
 use crate::write::{Effect, validate, validate_key};
 use crate::{CommitError, Event, ReadError, WatchError, Write};
@@ -82,6 +82,10 @@ impl Datastore for MemoryStore {
     fn stats(&self) -> Stats {
         self.lock().stats
     }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::LOCAL
+    }
 }
 
 impl State {
@@ -118,7 +122,7 @@ impl State {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<Revision, CommitError> {
-        validate(writes)?;
+        validate(writes, Capabilities::LOCAL)?;
         for write in writes {
             write.permit(self.current.get(&write.key).map(|(revision, _)| *revision))?;
         }

@@ -3,10 +3,11 @@
 //! Callers above decode and encode; stores below keep bytes. Everything here is a plain value, so that a store can be
 //! swapped for another without its callers noticing.
 
-use std::fmt;
 use std::future::Future;
+use std::time::Duration;
+use std::{fmt, io};
 
-use crate::{CommitError, ReadError, Watch, WatchError, Write};
+use crate::{CommitError, Feed, ReadError, Watch, WatchError, Write};
 
 /// A point in the total order of commits of one store. Zero is the empty store, before the first commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +116,49 @@ impl Stats {
     }
 }
 
+/// What a store can do beyond the least that all can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What a commit of several writes is.
+    pub commit: CommitMode,
+    /// Whether it takes [`Write::put_for`].
+    pub lifetimes: Lifetimes,
+    /// Over what time those who must list again spread it, so that a store many follow is not asked by all at once.
+    pub relist_spread: Duration,
+}
+
+/// What a commit of several writes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitMode {
+    /// One transaction: all or nothing.
+    Transaction {
+        /// So many writes at most.
+        at_most: usize,
+    },
+    /// One after the other in the order given, stopping at the first that fails: what was written before stays.
+    OneByOne,
+}
+
+/// Whether a store removes keys on its own when their time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetimes {
+    /// It does.
+    Kept,
+    /// It cannot, and refuses such a write.
+    Refused,
+}
+
+impl Capabilities {
+    /// What a store on this machine can do.
+    pub(crate) const LOCAL: Self = Self {
+        commit: CommitMode::Transaction {
+            at_most: crate::MAX_WRITES,
+        },
+        lifetimes: Lifetimes::Refused,
+        relist_spread: Duration::ZERO,
+    };
+}
+
 /// A store of keys with one total order of commits.
 ///
 /// The futures of [`EmbeddedStore`](crate::EmbeddedStore) and [`MemoryStore`](crate::MemoryStore) do their work and
@@ -124,7 +168,8 @@ pub trait Datastore: Send + Sync {
     /// Reads all `queries` in one consistent snapshot, by one request.
     fn read(&self, queries: &[Query]) -> impl Future<Output = Result<Snapshot, ReadError>> + Send;
 
-    /// Makes all `writes` or none, in one transaction, by one request; returns the revision of that commit.
+    /// Makes all `writes` or none, in one transaction, by one request; returns the revision of that commit. A store whose
+    /// [`CommitMode`] is `OneByOne` makes them in the order given until one fails, and returns the last one's revision.
     ///
     /// Conditions are tested in the order given, and the first that fails is the error. Writes that only check, or no
     /// writes at all, make no new revision: the answer is the current one.
@@ -142,6 +187,21 @@ pub trait Datastore: Send + Sync {
 
     /// The requests made through this handle.
     fn stats(&self) -> Stats;
+
+    /// What this store can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Follows all keys that begin with any of `prefixes` (none given: every key) for good: what is there, then what
+    /// changes, through every failure of the store. Nothing is asked of the store before the feed is polled.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    fn follow(&self, prefixes: &[&str]) -> io::Result<Feed>
+    where
+        Self: Clone + Sized + 'static,
+    {
+        Feed::listing(self, prefixes)
+    }
 
     /// Reads one key.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Entry>, ReadError>> + Send {

@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::embedded::EmbeddedSource;
 use crate::memory::MemorySource;
+use crate::remote::{RemoteSource, Trouble};
 use crate::{Event, Revision, WatchError};
 
 /// Changes of a store, in order, from one revision on.
@@ -40,6 +41,7 @@ pub enum WatchMode {
 pub(crate) enum Source {
     Embedded(Box<EmbeddedSource>),
     Memory(MemorySource),
+    Remote(RemoteSource),
 }
 
 impl Watch {
@@ -47,12 +49,18 @@ impl Watch {
         Self { source }
     }
 
+    /// A watch that a network store's IO thread fills.
+    #[must_use]
+    pub const fn remote(source: RemoteSource) -> Self {
+        Self::new(Source::Remote(source))
+    }
+
     /// How this watch learns of changes.
     #[must_use]
     pub fn mode(&self) -> &WatchMode {
         match &self.source {
             Source::Embedded(source) => source.mode(),
-            Source::Memory(_) => &WatchMode::Woken,
+            Source::Memory(_) | Source::Remote(_) => &WatchMode::Woken,
         }
     }
 
@@ -62,6 +70,7 @@ impl Watch {
         match &self.source {
             Source::Embedded(source) => source.revision(),
             Source::Memory(source) => source.revision(),
+            Source::Remote(source) => source.revision(),
         }
     }
 
@@ -70,6 +79,7 @@ impl Watch {
         match &mut self.source {
             Source::Embedded(source) => source.drain(),
             Source::Memory(source) => source.drain(),
+            Source::Remote(source) => Ok(source.drain()),
         }
     }
 
@@ -94,15 +104,16 @@ impl Watch {
             if !events.is_empty() {
                 return Ok(events);
             }
-            // Registered anew for each wait: the readiness of a new registration is level-triggered, so nothing that
-            // came in after the look above is missed.
-            #[expect(
-                deprecated,
-                reason = "the successor is unsafe; this descriptor is borrowed for the whole wait"
-            )]
-            let fd = AsyncFd::with_interest(RawFdOf(self.as_fd().as_raw_fd()), Interest::READABLE)
-                .map_err(WatchError::Wait)?;
-            let _ready = fd.readable().await.map_err(WatchError::Wait)?;
+            readable(self.as_fd()).await.map_err(WatchError::Wait)?;
+        }
+    }
+
+    /// Why nothing comes for now; it goes on by itself when it can. A store on this machine has no such times.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match &self.source {
+            Source::Embedded(_) | Source::Memory(_) => None,
+            Source::Remote(source) => source.trouble(),
         }
     }
 }
@@ -114,6 +125,7 @@ impl AsFd for Watch {
         match &self.source {
             Source::Embedded(source) => source.as_fd(),
             Source::Memory(source) => source.as_fd(),
+            Source::Remote(source) => source.as_fd(),
         }
     }
 }
@@ -127,7 +139,20 @@ impl AsRawFd for RawFdOf {
     }
 }
 
-fn wait(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+/// Waits within tokio until `fd` is readable. Registered anew for each wait: the readiness of a new registration is
+/// level-triggered, so nothing that came in after the caller's last look is missed.
+pub(crate) async fn readable(fd: BorrowedFd<'_>) -> io::Result<()> {
+    #[expect(
+        deprecated,
+        reason = "the successor is unsafe; this descriptor is borrowed for the whole wait"
+    )]
+    let fd = AsyncFd::with_interest(RawFdOf(fd.as_raw_fd()), Interest::READABLE)?;
+    let _ready = fd.readable().await?;
+    Ok(())
+}
+
+/// Blocks until `fd` is readable or `timeout` has passed.
+pub(crate) fn wait(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     let timeout = Timespec::try_from(timeout).ok();
     match poll(&mut fds, timeout.as_ref()) {

@@ -1,8 +1,9 @@
 //! What a transaction may do to a key, and the rules every store checks before it touches anything.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use crate::{CommitError, InvalidKey, Revision};
+use crate::{Capabilities, CommitError, CommitMode, InvalidKey, Lifetimes, Revision};
 
 /// The largest value a store takes, as upstream's etcd does by default.
 pub const MAX_VALUE_BYTES: usize = 1_536 * 1024;
@@ -33,6 +34,13 @@ pub enum WriteOp {
     },
     /// Writes a key whatever it was.
     Put(Vec<u8>),
+    /// Writes a key whatever it was; the store removes it after `lifetime`, unless it is written again before.
+    PutFor {
+        /// The bytes to store.
+        value: Vec<u8>,
+        /// In whole seconds, of which a part counts as one; a store may keep it a little longer.
+        lifetime: Duration,
+    },
     /// Removes a key that must be present.
     Delete {
         /// The revision the caller has read; `None` removes whatever is there.
@@ -73,6 +81,21 @@ impl Write {
         }
     }
 
+    /// Writes a key whatever it was, which the store removes after `lifetime` unless it is written again before.
+    pub fn put_for(
+        key: impl Into<Box<str>>,
+        value: impl Into<Vec<u8>>,
+        lifetime: Duration,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            op: WriteOp::PutFor {
+                value: value.into(),
+                lifetime,
+            },
+        }
+    }
+
     /// Removes a key that must be present, and, if given, last modified at `expected`.
     pub fn delete(key: impl Into<Box<str>>, expected: Option<Revision>) -> Self {
         Self {
@@ -98,7 +121,7 @@ impl Write {
             found,
         };
         match &self.op {
-            WriteOp::Put(_) => Ok(()),
+            WriteOp::Put(_) | WriteOp::PutFor { .. } => Ok(()),
             WriteOp::Create(_) if found.is_some() => Err(CommitError::AlreadyExists { key: key() }),
             WriteOp::Create(_) => Ok(()),
             WriteOp::Update { .. } | WriteOp::Delete { .. } if found.is_none() => {
@@ -119,9 +142,10 @@ impl Write {
     /// What the key holds afterwards.
     pub(crate) fn effect(&self) -> Effect<'_> {
         match &self.op {
-            WriteOp::Create(value) | WriteOp::Update { value, .. } | WriteOp::Put(value) => {
-                Effect::Store(value)
-            }
+            WriteOp::Create(value)
+            | WriteOp::Update { value, .. }
+            | WriteOp::Put(value)
+            | WriteOp::PutFor { value, .. } => Effect::Store(value),
             WriteOp::Delete { .. } => Effect::Remove,
             WriteOp::Check { .. } => Effect::Keep,
         }
@@ -135,11 +159,16 @@ pub(crate) enum Effect<'a> {
     Keep,
 }
 
-/// Refuses a transaction no store could take, before any of it is tried.
-pub(crate) fn validate(writes: &[Write]) -> Result<(), CommitError> {
-    if writes.len() > MAX_WRITES {
+/// Refuses a transaction that a store of these capabilities cannot take, before any of it is tried.
+pub(crate) fn validate(writes: &[Write], can: Capabilities) -> Result<(), CommitError> {
+    let at_most = match can.commit {
+        CommitMode::Transaction { at_most } => at_most,
+        CommitMode::OneByOne => MAX_WRITES,
+    };
+    if writes.len() > at_most {
         return Err(CommitError::TooManyWrites {
             count: writes.len(),
+            at_most,
         });
     }
     let mut seen = HashSet::with_capacity(writes.len());
@@ -147,6 +176,11 @@ pub(crate) fn validate(writes: &[Write]) -> Result<(), CommitError> {
         validate_key(&write.key)?;
         if !seen.insert(&*write.key) {
             return Err(CommitError::DuplicateKey {
+                key: write.key.clone(),
+            });
+        }
+        if let (WriteOp::PutFor { .. }, Lifetimes::Refused) = (&write.op, can.lifetimes) {
+            return Err(CommitError::NoLifetimes {
                 key: write.key.clone(),
             });
         }

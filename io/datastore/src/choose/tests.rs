@@ -94,10 +94,8 @@ fn the_first_that_names_a_store_wins() {
         "CALICO_DATASTORE_TYPE says so",
     );
 
-    let kubernetes = FileSettings {
-        kubernetes: Some("kubeconfig".into()),
-        ..cfg()
-    };
+    let mut kubernetes = cfg();
+    kubernetes.set("kubeconfig", "kubeconfig", "/k");
     let chosen = choose(None, Some(kubernetes.clone()), &environment).expect("a choice");
     assert_eq!(
         (chosen.kind, &*chosen.why),

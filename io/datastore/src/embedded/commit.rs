@@ -8,7 +8,7 @@ use super::schema::{self, Seq};
 use super::session::{Access, Session};
 use super::{Inner, compact, files, lock};
 use crate::write::{Effect, validate};
-use crate::{CommitError, Revision, StorageError, Write};
+use crate::{Capabilities, CommitError, Revision, StorageError, Write};
 
 type Outcome = Result<Revision, CommitError>;
 
@@ -28,7 +28,7 @@ struct Ticket {
 impl Queue {
     /// Makes one transaction, and with it whatever else waits.
     pub(super) fn commit(&self, inner: &Inner, writes: &[Write]) -> Outcome {
-        validate(writes)?;
+        validate(writes, Capabilities::LOCAL)?;
         let ticket = Arc::new(Ticket {
             writes: writes.to_vec(),
             outcome: Mutex::default(),

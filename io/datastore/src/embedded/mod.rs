@@ -25,7 +25,7 @@ pub use backup::{BackupError, BackupReport};
 pub use restore::RestoreReport;
 pub(crate) use watch::EmbeddedSource;
 
-use crate::seam::{Datastore, Query, Revision, Snapshot, Stats};
+use crate::seam::{Capabilities, Datastore, Query, Revision, Snapshot, Stats};
 use crate::watch::{Source, Watch};
 use crate::{CommitError, ReadError, StorageError, WatchError, Write};
 use commit::Queue;
@@ -223,5 +223,9 @@ impl Datastore for EmbeddedStore {
             commits: self.inner.commits.load(Ordering::Relaxed),
             watches: self.inner.watches.load(Ordering::Relaxed),
         }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::LOCAL
     }
 }

@@ -1,0 +1,125 @@
+//! The datastore as the loop takes it in: updates, and what to say of a datastore that does not answer.
+//!
+//! Never blocks: the feed lists, watches and tries again on its own. While it can do neither, the last policy stays in force.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use datastore::{AnyStore, Datastore as _, FeedState, UpdateEvent, Updates};
+use model::Update;
+
+use crate::probes::Probes;
+
+/// Where all objects are that the agent cares for.
+const PREFIX: &str = "/calico/resources/v3/";
+
+/// What the loop takes in.
+pub enum Taken {
+    /// One object as it is now.
+    Update(Box<Update>),
+    /// Everything that was there was taken in.
+    InSync,
+}
+
+/// The feed of one store, with what was said of it.
+pub struct Follow {
+    updates: Updates,
+    probes: Arc<Probes>,
+    said: Said,
+    lists: u64,
+}
+
+/// What the log has last said of the datastore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Well,
+    Trouble { why: String },
+}
+
+impl Follow {
+    /// Begins to follow; nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn new(store: &AnyStore, probes: Arc<Probes>) -> anyhow::Result<Follow> {
+        let feed = store
+            .follow(&[PREFIX])
+            .context("failed to prepare to follow the datastore")?;
+        Ok(Follow {
+            updates: Updates::new(feed),
+            probes,
+            said: Said::Well,
+            lists: 0,
+        })
+    }
+
+    /// Takes in all there is.
+    pub fn take(&mut self, mut take: impl FnMut(Taken)) {
+        loop {
+            let events = self.updates.poll();
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                match event {
+                    UpdateEvent::Update(update) => {
+                        self.probes.metrics.updates.inc();
+                        take(Taken::Update(update));
+                    }
+                    UpdateEvent::Invalid(invalid) => {
+                        tracing::warn!(key = %invalid.key, problem = %invalid.problem, "object is invalid and treated as absent");
+                    }
+                    UpdateEvent::InSync => {
+                        tracing::info!("datastore read");
+                        take(Taken::InSync);
+                    }
+                }
+            }
+        }
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let stats = self.updates.stats();
+        let metrics = &self.probes.metrics;
+        metrics.resyncs.inc_by(stats.lists - self.lists);
+        self.lists = stats.lists;
+        let state = self.updates.state();
+        metrics.resync_state.set(match state {
+            FeedState::Connecting | FeedState::Retrying { .. } => 0,
+            FeedState::Listing => 1,
+            FeedState::InSync => 2,
+        });
+        match state {
+            FeedState::Connecting => self
+                .probes
+                .set_datastore(Some("waiting for its first answer")),
+            FeedState::Listing => self.probes.set_datastore(Some("reading it")),
+            FeedState::InSync => {
+                if self.said != Said::Well {
+                    tracing::info!("datastore can be followed again");
+                    self.said = Said::Well;
+                }
+                self.probes.set_datastore(None);
+            }
+            FeedState::Retrying { why, .. } => {
+                self.probes.set_datastore(Some(&why));
+                let said = Said::Trouble { why: why.clone() };
+                if self.said != said {
+                    tracing::error!(
+                        %why,
+                        "datastore cannot be followed; trying again, the last policy stays in force"
+                    );
+                    self.said = said;
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Follow {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.updates.as_fd()
+    }
+}
