@@ -8,7 +8,6 @@ use model::{Key, Labels, WorkloadEndpointId, labels};
 use crate::conf::NetConf;
 use crate::environment::Call;
 use crate::error::{CniError, Code};
-use crate::sha1;
 
 const NODENAME_FILE: &str = "/var/lib/calico/nodename";
 const DEFAULT_SERVICE_ACCOUNT: &str = "default";
@@ -122,12 +121,12 @@ pub(crate) fn identify(
             let account = call
                 .arg("K8S_POD_SERVICE_ACCOUNT")
                 .unwrap_or(DEFAULT_SERVICE_ACCOUNT);
-            let digest = sha1::hex(&format!("{}.{}", pod.namespace, pod.name));
+            let digest = api::interface_digest(&format!("{}.{}", pod.namespace, pod.name));
             own.insert(labels::SERVICE_ACCOUNT.into(), account.into());
             Identity {
                 id: pod_id(&pod, call, node),
                 container: call.container.clone(),
-                host_interface: format!("cali{}", &digest[..11]),
+                host_interface: format!("cali{digest}"),
                 profiles: vec![
                     format!("kns.{}", pod.namespace).into(),
                     format!("ksa.{}.{account}", pod.namespace).into(),
@@ -157,7 +156,7 @@ fn container_part(container: &str) -> String {
     match container.get(..11) {
         None => container.to_owned(),
         Some(first) if hexadecimal || container.len() == 11 => first.to_owned(),
-        Some(_) => sha1::hex(container)[..11].to_owned(),
+        Some(_) => api::interface_digest(container),
     }
 }
 

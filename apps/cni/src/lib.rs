@@ -15,7 +15,6 @@ mod ipam_plugin;
 mod plugin;
 mod ready;
 mod result;
-mod sha1;
 mod store;
 mod wait;
 

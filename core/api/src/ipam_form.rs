@@ -48,6 +48,17 @@ pub(crate) fn to_v3(place: &StoreKey, mut stored: Map<String, Value>) -> Object 
     object
 }
 
+/// True for kinds whose stored form is another than their v3 object.
+pub(crate) fn is_kept_otherwise(kind: Kind) -> bool {
+    [
+        Kind::IpamBlock,
+        Kind::BlockAffinity,
+        Kind::IpamHandle,
+        Kind::IpamConfiguration,
+    ]
+    .contains(&kind)
+}
+
 /// Where an IPAM object is stored, which its spec says and not its name. `None` for all other kinds.
 pub(crate) fn own_key(object: &Object) -> Option<StoreKey> {
     let text = |field: &str| {

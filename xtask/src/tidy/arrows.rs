@@ -16,6 +16,7 @@ const INSIDE_CORE: &[(&str, &[&str])] = &[
 const CORE_MAY_USE: &[&str] = &[
     "thiserror",
     "sha2",
+    "sha3",
     "base64",
     "serde",
     "serde_json",

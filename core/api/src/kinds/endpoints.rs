@@ -278,7 +278,7 @@ fn qos(fields: &mut Fields<'_>) -> BTreeMap<Box<str>, i64> {
 }
 
 /// A DSCP by number, or by its name in RFC 2474 and RFC 2597.
-fn dscp_of_word(text: &str) -> Option<i64> {
+pub(crate) fn dscp_of_word(text: &str) -> Option<i64> {
     const NAMES: [(&str, i64); 22] = [
         ("DF", 0),
         ("EF", 46),

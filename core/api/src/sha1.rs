@@ -1,7 +1,16 @@
 //! SHA-1 (RFC 3174), for interface names only: upstream derives them so, and the agent and `calicoctl` expect them.
 
+/// What tells an interface's name from others': the first eleven hexadecimal digits of the identity's SHA-1.
+///
+/// Upstream's names of workload interfaces are a prefix (`cali`) and the digest of `<namespace>.<pod>`.
+pub fn interface_digest(identity: &str) -> String {
+    let mut digest = hex(identity);
+    digest.truncate(11);
+    digest
+}
+
 /// The digest in hexadecimal.
-pub(crate) fn hex(text: &str) -> String {
+fn hex(text: &str) -> String {
     let mut state: [u32; 5] = [
         0x6745_2301,
         0xefcd_ab89,

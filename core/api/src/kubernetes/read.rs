@@ -1,0 +1,180 @@
+//! From what the API server has to an entry of the store.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::places::{Collection, Native, Source};
+use super::pod::Pod;
+use super::{Group, custom, ipam, node, profile};
+use crate::ipam_form;
+use crate::kind::Kind;
+use crate::object::Object;
+
+/// Which object of a collection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    /// Its namespace, empty for what has none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// An object of the API server as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Which object it is.
+    pub object: ObjectName,
+    /// Its `resourceVersion`.
+    pub revision: u64,
+    /// The key under which it is found, and the bytes there; `None` if the store has nothing of it, such as for a pod without
+    /// a network of its own, or for an IPAM object that is marked as deleted.
+    pub entry: Option<(String, Vec<u8>)>,
+    /// True if it is marked as deleted and waits for someone to remove it.
+    pub is_deleted: bool,
+    /// What in it was not understood and left out.
+    pub problems: Vec<String>,
+}
+
+/// An object that says too little to be anything: it counts as absent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{object} of the API server cannot be read: {problem}")]
+pub struct Unreadable {
+    /// Its namespace and name as far as known, after what it is.
+    pub object: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Reads one object of a collection.
+///
+/// # Errors
+/// If the bytes are no object with a name and a decimal `resourceVersion`.
+pub fn read(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable> {
+    let Collection { kind, source } = collection;
+    if source == Source::Native(Native::Pod) {
+        return read_pod(collection, bytes);
+    }
+    let unreadable = |name: &str, problem: String| Unreadable {
+        object: format!("{} {name}", collection.plural()),
+        problem,
+    };
+    let mut map: Map<String, Value> = serde_json::from_slice(bytes)
+        .map_err(|error| unreadable("(unknown)", error.to_string()))?;
+    let text = |field: &str| {
+        let value = map.get("metadata").and_then(|meta| meta.get(field));
+        value.and_then(Value::as_str).unwrap_or("").to_owned()
+    };
+    let (namespace, name, version) = (text("namespace"), text("name"), text("resourceVersion"));
+    if name.is_empty() {
+        return Err(unreadable("(unknown)", "it has no name".to_owned()));
+    }
+    let revision = revision(&version).map_err(|problem| unreadable(&name, problem))?;
+    let mut problems = Vec::new();
+    let mut is_deleted = false;
+    let object = match source {
+        Source::Native(Native::Node) => node::to_object(&map, &mut problems),
+        Source::Native(Native::Namespace | Native::ServiceAccount) if kind == Kind::Profile => {
+            let meta = map.get("metadata").and_then(Value::as_object);
+            let meta = meta.cloned().unwrap_or_default();
+            match source == Source::Native(Native::Namespace) {
+                true => profile::of_namespace(&meta),
+                false => profile::of_account(&meta),
+            }
+        }
+        // A pod was read above.
+        Source::Native(_) => {
+            if let Some(Value::Object(meta)) = map.get_mut("metadata") {
+                meta.remove("managedFields");
+            }
+            map.insert("apiVersion".to_owned(), kind.api_version().into());
+            map.insert("kind".to_owned(), kind.name().into());
+            Object::from_parts(kind, map)
+        }
+        Source::Custom(group) => {
+            let spec = map.get("spec").and_then(Value::as_object);
+            is_deleted = ipam_form::is_kept_otherwise(kind)
+                && kind != Kind::IpamConfiguration
+                && spec.is_some_and(ipam::is_deleted);
+            custom_object(kind, group, map, &mut problems)
+        }
+    };
+    let entry = (!is_deleted).then(|| (object.store_key(), object.to_store_bytes()));
+    Ok(Reading {
+        object: ObjectName { namespace, name },
+        revision,
+        entry,
+        is_deleted,
+        problems,
+    })
+}
+
+fn custom_object(
+    kind: Kind,
+    group: Group,
+    map: Map<String, Value>,
+    problems: &mut Vec<String>,
+) -> Object {
+    let mut object = custom::to_object(kind, group, map, problems);
+    if ipam_form::is_kept_otherwise(kind) && !object.value().contains_key("spec") {
+        object.spec_mut();
+    }
+    object
+}
+
+fn read_pod(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable> {
+    // Enough to say which pod it is, if the whole cannot be read.
+    #[derive(Deserialize)]
+    struct Named {
+        metadata: NamedMeta,
+    }
+    #[derive(Deserialize)]
+    struct NamedMeta {
+        #[serde(default)]
+        namespace: String,
+        name: String,
+    }
+    let unreadable = |name: String, problem: String| Unreadable {
+        object: format!("{} {name}", collection.plural()),
+        problem,
+    };
+    let pod: Pod = serde_json::from_slice(bytes).map_err(|error| {
+        let named = serde_json::from_slice::<Named>(bytes);
+        let name = named.map_or_else(
+            |_| "(unknown)".to_owned(),
+            |pod| format!("{}/{}", pod.metadata.namespace, pod.metadata.name),
+        );
+        unreadable(name, error.to_string())
+    })?;
+    let object = ObjectName {
+        namespace: pod.namespace().to_owned(),
+        name: pod.name().to_owned(),
+    };
+    let revision = revision(pod.resource_version())
+        .map_err(|problem| unreadable(format!("{}/{}", object.namespace, object.name), problem))?;
+    let mut problems = Vec::new();
+    let endpoint = pod.endpoint(&mut problems);
+    Ok(Reading {
+        object,
+        revision,
+        entry: endpoint.map(|endpoint| (endpoint.store_key(), endpoint.to_store_bytes())),
+        is_deleted: false,
+        problems,
+    })
+}
+
+/// A `resourceVersion` as a number. The API says it is opaque; every API server has numbers that grow (KEP-5504 says so).
+fn revision(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        format!("its resourceVersion is {text:?}; only decimal numbers can be compared")
+    })
+}
+
+impl ObjectName {
+    /// As `namespace/name`, or the name alone.
+    pub fn text(&self) -> String {
+        match self.namespace.as_str() {
+            "" => self.name.clone(),
+            namespace => format!("{namespace}/{}", self.name),
+        }
+    }
+}

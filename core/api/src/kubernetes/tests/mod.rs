@@ -1,0 +1,25 @@
+//! Golden objects, made by hand from upstream's layout.
+
+mod custom;
+mod nodes;
+mod places;
+mod pods;
+
+use serde_json::Value;
+
+use super::{Collection, Group, Reading, collections, read};
+use crate::kind::Kind;
+
+pub(super) fn collection(kind: Kind, group: Group) -> Collection {
+    collections(kind, group)[0]
+}
+
+pub(super) fn reading(kind: Kind, group: Group, object: &Value) -> Reading {
+    read(collection(kind, group), object.to_string().as_bytes()).expect("it can be read")
+}
+
+/// The entry as key and JSON.
+pub(super) fn entry(reading: &Reading) -> (String, Value) {
+    let (key, bytes) = reading.entry.as_ref().expect("the store has it");
+    (key.clone(), serde_json::from_slice(bytes).expect("JSON"))
+}

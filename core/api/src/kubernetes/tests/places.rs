@@ -1,0 +1,121 @@
+use super::super::{Group, listings, place};
+
+fn check_place(key: &str, group: Group, expected: &str) {
+    assert_eq!(place(key, group).expect(key).path(), expected);
+}
+
+#[test]
+fn keys_are_objects_of_the_api_server() {
+    let root = "/calico/resources/v3/projectcalico.org";
+    let crd = "/apis/crd.projectcalico.org/v1";
+    for (key, expected) in [
+        (format!("{root}/ippools/p"), format!("{crd}/ippools/p")),
+        (
+            format!("{root}/networkpolicies/a/b"),
+            format!("{crd}/namespaces/a/networkpolicies/b"),
+        ),
+        (
+            format!("{root}/kubernetesnetworkpolicies/a/b"),
+            "/apis/networking.k8s.io/v1/namespaces/a/networkpolicies/b".to_owned(),
+        ),
+        (
+            format!("{root}/workloadendpoints/a/node--1-k8s-web--0-eth0"),
+            "/api/v1/namespaces/a/pods/web-0".to_owned(),
+        ),
+        (format!("{root}/nodes/n"), "/api/v1/nodes/n".to_owned()),
+        (
+            format!("{root}/profiles/kns.a"),
+            "/api/v1/namespaces/a".to_owned(),
+        ),
+        (
+            format!("{root}/profiles/ksa.a.b.c"),
+            "/api/v1/namespaces/a/serviceaccounts/b.c".to_owned(),
+        ),
+        (
+            "/calico/ipam/v2/config".to_owned(),
+            format!("{crd}/ipamconfigs/default"),
+        ),
+        (
+            "/calico/ipam/v2/handle/A.b".to_owned(),
+            format!("{crd}/ipamhandles/a.b"),
+        ),
+        (
+            "/calico/ipam/v2/assignment/ipv6/block/fd00::-122".to_owned(),
+            format!("{crd}/ipamblocks/fd00---122"),
+        ),
+        (
+            "/calico/ipam/v2/virtual/load-balancer/ipv4/block/10.0.0.0-26".to_owned(),
+            format!("{crd}/blockaffinities/load-balancer-10-0-0-0-26"),
+        ),
+    ] {
+        check_place(&key, Group::V1, &expected);
+    }
+    check_place(
+        "/calico/ipam/v2/config",
+        Group::V3,
+        "/apis/projectcalico.org/v3/ipamconfigurations/default",
+    );
+    for nowhere in [
+        "/a",
+        "",
+        "/calico/resources/v3/projectcalico.org/profiles/own",
+        "/calico/resources/v3/projectcalico.org/workloadendpoints/a/n-cni-c-eth0",
+    ] {
+        assert_eq!(place(nowhere, Group::V1), None, "{nowhere}");
+    }
+}
+
+fn paths(prefix: &str) -> Vec<String> {
+    listings(prefix, Group::V1)
+        .into_iter()
+        .map(|listing| {
+            let selector = listing
+                .selector
+                .map(|text| format!("?{}", text.split(',').count()))
+                .unwrap_or_default();
+            listing.collection.path(listing.namespace.as_deref()) + &selector
+        })
+        .collect()
+}
+
+#[test]
+fn prefixes_are_lists_and_no_wider_than_they_must_be() {
+    let root = "/calico/resources/v3/projectcalico.org/";
+    let crd = "/apis/crd.projectcalico.org/v1";
+    let check = |prefix: &str, expected: &[&str]| assert_eq!(paths(prefix), expected, "{prefix}");
+    check(
+        &format!("{root}workloadendpoints/a/"),
+        &["/api/v1/namespaces/a/pods"],
+    );
+    check(&format!("{root}workloadendpoints/"), &["/api/v1/pods"]);
+    check(
+        &format!("{root}profiles/"),
+        &["/api/v1/namespaces", "/api/v1/serviceaccounts"],
+    );
+    check(
+        "/calico/ipam/v2/assignment/",
+        &[&format!("{crd}/ipamblocks")],
+    );
+    check(
+        "/calico/ipam/v2/host/n1/ipv4/block/",
+        &[&format!("{crd}/blockaffinities?3")],
+    );
+    check(
+        "/calico/ipam/v2/host/",
+        &[&format!("{crd}/blockaffinities")],
+    );
+    check("/nothing/", &[]);
+    let all = paths(root);
+    for path in [
+        "/api/v1/pods",
+        "/api/v1/namespaces",
+        "/apis/networking.k8s.io/v1/networkpolicies",
+    ] {
+        assert_eq!(
+            all.iter().filter(|one| *one == path).count(),
+            1,
+            "{path} once"
+        );
+    }
+    assert!(!all.iter().any(|path| path.contains("ipamblocks")));
+}
