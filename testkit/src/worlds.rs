@@ -181,7 +181,13 @@ fn resource(rng: &mut Rng, key: &Key) -> Resource {
         | Key::Affinity(_)
         | Key::Handle(_)
         | Key::FelixConfig(_)
-        | Key::ClusterInformation => Resource::IpPool(pool(rng)),
+        | Key::ClusterInformation
+        | Key::BgpConfiguration(_)
+        | Key::BgpPeer(_)
+        | Key::BgpFilter(_)
+        | Key::KubeControllersConfiguration
+        | Key::NodeStatus(_)
+        | Key::LiveMigration { .. } => Resource::IpPool(pool(rng)),
     }
 }
 

@@ -26,6 +26,16 @@ enum Cell {
     Either(&'static str, &'static str),
     /// The AS number of a node with BGP, or the default one in brackets.
     AsNumber,
+    /// The value there, or a dash.
+    OrDash(&'static str),
+    /// The number there, or `0`.
+    OrZero(&'static str),
+    /// How many members the list there has.
+    Count(&'static str),
+    /// Which nodes a BGP peering is for.
+    PeerNode,
+    /// A Kubernetes label selector, as Go prints one.
+    LabelSelector(&'static str),
 }
 
 /// The columns of a kind.
@@ -65,15 +75,33 @@ type Parts = (
 
 fn parts(kind: Kind) -> Parts {
     match kind {
-        Kind::NetworkPolicy => (
+        Kind::NetworkPolicy | Kind::StagedNetworkPolicy => (
             &["NAME", "TIER"],
             POLICY_WIDE,
             &[NAME, NAMESPACE, ORDER, SELECTOR, TIER],
         ),
-        Kind::GlobalNetworkPolicy => (
+        Kind::GlobalNetworkPolicy | Kind::StagedGlobalNetworkPolicy => (
             &["NAME", "TIER"],
             POLICY_WIDE,
             &[NAME, ORDER, SELECTOR, TIER],
+        ),
+        Kind::StagedKubernetesNetworkPolicy => staged_kubernetes_policy(),
+        // Upstream's calicoctl does not list this one.
+        Kind::KubernetesClusterNetworkPolicy => {
+            const COLUMNS: &[&str] = &["NAME", "TIER", "PRIORITY"];
+            (
+                COLUMNS,
+                COLUMNS,
+                &[NAME, TIER, ("PRIORITY", Cell::Plain("/spec/priority"))],
+            )
+        }
+        Kind::BgpConfiguration => bgp_configuration(),
+        Kind::BgpPeer => bgp_peer(),
+        Kind::BgpFilter => bgp_filter(),
+        Kind::CalicoNodeStatus => (
+            &["NAME", "NODE"],
+            &["NAME", "NODE", "CLASSES"],
+            &[NAME, NODE, ("CLASSES", Cell::Joined("/spec/classes"))],
         ),
         Kind::Tier => (&["NAME", "ORDER"], &["NAME", "ORDER"], &[NAME, ORDER]),
         Kind::NetworkSet => (&["NAME"], &["NAME", "NETS"], &[NAME, NAMESPACE, NETS]),
@@ -84,48 +112,15 @@ fn parts(kind: Kind) -> Parts {
             &[NAME, ("LABELS", Cell::Joined("/spec/labelsToApply"))],
         ),
         Kind::WorkloadEndpoint => workload_endpoint(),
-        Kind::HostEndpoint => (
-            &["NAME", "NODE"],
-            &["NAME", "NODE", "INTERFACE", "IPS", "PROFILES"],
-            &[
-                NAME,
-                NODE,
-                INTERFACE,
-                ("IPS", Cell::Joined("/spec/expectedIPs")),
-                PROFILES,
-            ],
-        ),
-        Kind::Node => (
-            &["NAME"],
-            &["NAME", "ASN", "IPV4", "IPV6"],
-            &[
-                NAME,
-                ("ASN", Cell::AsNumber),
-                ("IPV4", Cell::Plain("/spec/bgp/ipv4Address")),
-                ("IPV6", Cell::Plain("/spec/bgp/ipv6Address")),
-            ],
-        ),
+        Kind::HostEndpoint => host_endpoint(),
+        Kind::Node => node(),
         Kind::IpPool => ip_pool(),
         Kind::IpReservation => (
             &["NAME"],
             &["NAME", "CIDRS"],
             &[NAME, ("CIDRS", Cell::JoinedShort("/spec/reservedCIDRs"))],
         ),
-        Kind::IpamConfiguration => (
-            &["NAME", "STRICTAFFINITY", "AUTOALLOCATEBLOCKS"],
-            &[
-                "NAME",
-                "STRICTAFFINITY",
-                "AUTOALLOCATEBLOCKS",
-                "MAXBLOCKSPERHOST",
-            ],
-            &[
-                NAME,
-                ("STRICTAFFINITY", Cell::Flag("/spec/strictAffinity")),
-                ("AUTOALLOCATEBLOCKS", Cell::Flag("/spec/autoAllocateBlocks")),
-                ("MAXBLOCKSPERHOST", Cell::Plain("/spec/maxBlocksPerHost")),
-            ],
-        ),
+        Kind::IpamConfiguration => ipam_configuration(),
         Kind::ClusterInformation => cluster_information(),
         // Upstream's calicoctl does not list these two, nor blocks.
         Kind::BlockAffinity => (
@@ -150,13 +145,71 @@ fn parts(kind: Kind) -> Parts {
                 ],
             )
         }
-        Kind::FelixConfiguration | Kind::IpamHandle | Kind::Namespace => {
-            (&["NAME"], &["NAME"], &[NAME])
-        }
-        Kind::ServiceAccount | Kind::KubernetesNetworkPolicy => {
+        Kind::FelixConfiguration
+        | Kind::KubeControllersConfiguration
+        | Kind::IpamHandle
+        | Kind::Namespace => (&["NAME"], &["NAME"], &[NAME]),
+        Kind::ServiceAccount | Kind::KubernetesNetworkPolicy | Kind::LiveMigration => {
             (&["NAME"], &["NAME"], &[NAME, NAMESPACE])
         }
     }
+}
+
+fn host_endpoint() -> Parts {
+    (
+        &["NAME", "NODE"],
+        &["NAME", "NODE", "INTERFACE", "IPS", "PROFILES"],
+        &[
+            NAME,
+            NODE,
+            INTERFACE,
+            ("IPS", Cell::Joined("/spec/expectedIPs")),
+            PROFILES,
+        ],
+    )
+}
+
+fn node() -> Parts {
+    (
+        &["NAME"],
+        &["NAME", "ASN", "IPV4", "IPV6"],
+        &[
+            NAME,
+            ("ASN", Cell::AsNumber),
+            ("IPV4", Cell::Plain("/spec/bgp/ipv4Address")),
+            ("IPV6", Cell::Plain("/spec/bgp/ipv6Address")),
+        ],
+    )
+}
+
+fn ipam_configuration() -> Parts {
+    (
+        &["NAME", "STRICTAFFINITY", "AUTOALLOCATEBLOCKS"],
+        &[
+            "NAME",
+            "STRICTAFFINITY",
+            "AUTOALLOCATEBLOCKS",
+            "MAXBLOCKSPERHOST",
+        ],
+        &[
+            NAME,
+            ("STRICTAFFINITY", Cell::Flag("/spec/strictAffinity")),
+            ("AUTOALLOCATEBLOCKS", Cell::Flag("/spec/autoAllocateBlocks")),
+            ("MAXBLOCKSPERHOST", Cell::Plain("/spec/maxBlocksPerHost")),
+        ],
+    )
+}
+
+fn staged_kubernetes_policy() -> Parts {
+    (
+        &["NAME"],
+        &["NAME", "PODSELECTOR"],
+        &[
+            NAME,
+            NAMESPACE,
+            ("PODSELECTOR", Cell::LabelSelector("/spec/podSelector")),
+        ],
+    )
 }
 
 fn workload_endpoint() -> Parts {
@@ -209,6 +262,55 @@ fn ip_pool() -> Parts {
             ("DISABLEBGPEXPORT", Cell::Flag("/spec/disableBGPExport")),
             ("SELECTOR", Cell::Plain("/spec/nodeSelector")),
             ("ASSIGNMENTMODE", Cell::Optional("/spec/assignmentMode")),
+        ],
+    )
+}
+
+fn bgp_configuration() -> Parts {
+    const COLUMNS: &[&str] = &["NAME", "LOGSEVERITY", "MESHENABLED", "ASNUMBER"];
+    (
+        COLUMNS,
+        COLUMNS,
+        &[
+            NAME,
+            ("LOGSEVERITY", Cell::Plain("/spec/logSeverityScreen")),
+            ("MESHENABLED", Cell::OrDash("/spec/nodeToNodeMeshEnabled")),
+            ("ASNUMBER", Cell::OrDash("/spec/asNumber")),
+        ],
+    )
+}
+
+fn bgp_peer() -> Parts {
+    const COLUMNS: &[&str] = &["NAME", "PEERIP", "NODE", "ASN"];
+    (
+        COLUMNS,
+        COLUMNS,
+        &[
+            NAME,
+            ("PEERIP", Cell::Plain("/spec/peerIP")),
+            ("NODE", Cell::PeerNode),
+            ("ASN", Cell::OrZero("/spec/asNumber")),
+        ],
+    )
+}
+
+fn bgp_filter() -> Parts {
+    const COLUMNS: &[&str] = &[
+        "NAME",
+        "NUMEXPORTV4",
+        "NUMIMPORTV4",
+        "NUMEXPORTV6",
+        "NUMIMPORTV6",
+    ];
+    (
+        COLUMNS,
+        COLUMNS,
+        &[
+            NAME,
+            ("NUMEXPORTV4", Cell::Count("/spec/exportV4")),
+            ("NUMIMPORTV4", Cell::Count("/spec/importV4")),
+            ("NUMEXPORTV6", Cell::Count("/spec/exportV6")),
+            ("NUMIMPORTV6", Cell::Count("/spec/importV6")),
         ],
     )
 }
@@ -273,8 +375,54 @@ impl Cell {
                 (Some(_), Some(number)) => go_value(number),
                 (Some(_), None) => "(64512)".to_owned(),
             },
+            Cell::OrDash(pointer) => at(pointer).map_or_else(|| "-".to_owned(), go_value),
+            Cell::OrZero(pointer) => at(pointer).map_or_else(|| "0".to_owned(), go_value),
+            Cell::Count(pointer) => {
+                let items = at(pointer).and_then(Value::as_array);
+                items.map_or(0, Vec::len).to_string()
+            }
+            Cell::PeerNode => match (
+                text_at(object, "/spec/node"),
+                text_at(object, "/spec/nodeSelector"),
+            ) {
+                ("", "") => "(global)".to_owned(),
+                ("", selector) => selector.to_owned(),
+                (node, _) => node.to_owned(),
+            },
+            Cell::LabelSelector(pointer) => label_selector(at(pointer)),
         }
     }
+}
+
+/// What the generated `String` of Kubernetes' `LabelSelector` prints.
+fn label_selector(selector: Option<&Value>) -> String {
+    let field = |name: &str| selector.and_then(|selector| selector.get(name));
+    let labels: String = field("matchLabels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}: {},", go_value(value)))
+        .collect();
+    let terms: String = field("matchExpressions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|term| {
+            let text = |name: &str| term.get(name).map(go_value).unwrap_or_default();
+            let values = term.get("values").and_then(Value::as_array);
+            let values: Vec<String> = values.into_iter().flatten().map(go_value).collect();
+            format!(
+                "LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},",
+                text("key"),
+                text("operator"),
+                values.join(" ")
+            )
+        })
+        .collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},\
+         MatchExpressions:[]LabelSelectorRequirement{{{terms}}},}}"
+    )
 }
 
 fn joined(value: Option<&Value>, limit: usize) -> String {
@@ -343,7 +491,54 @@ fn go_float(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::go_float;
+    use api::{Kind, Object};
+    use serde_json::json;
+
+    use super::{go_float, of};
+
+    fn cells(object: &Object) -> Vec<String> {
+        let columns = of(object.kind());
+        let value = |heading: &&str| columns.value(heading, object).unwrap_or_default();
+        columns.wide.iter().map(value).collect()
+    }
+
+    #[test]
+    fn every_heading_of_every_kind_has_a_cell() {
+        for kind in Kind::all() {
+            let columns = of(kind);
+            let object = Object::new(kind, Some("ns"), "name");
+            for heading in columns.narrow.iter().chain(columns.wide) {
+                assert!(
+                    columns.value(heading, &object).is_some(),
+                    "{kind} {heading}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_as_upstream_says_it() {
+        let peer = Object::new(Kind::BgpPeer, None, "p");
+        assert_eq!(cells(&peer), ["p", "", "(global)", "0"]);
+        let configuration = Object::new(Kind::BgpConfiguration, None, "default");
+        assert_eq!(cells(&configuration), ["default", "", "-", "-"]);
+        let filter = Object::new(Kind::BgpFilter, None, "f");
+        assert_eq!(cells(&filter), ["f", "0", "0", "0", "0"]);
+    }
+
+    #[test]
+    fn selectors_of_pods_as_go_prints_them() {
+        let mut policy = Object::new(Kind::StagedKubernetesNetworkPolicy, Some("ns"), "p");
+        let selector = json!({
+            "matchLabels": {"app": "web"},
+            "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}],
+        });
+        policy.spec_mut().insert("podSelector".to_owned(), selector);
+        let expected = "&LabelSelector{MatchLabels:map[string]string{app: web,},\
+                        MatchExpressions:[]LabelSelectorRequirement{\
+                        LabelSelectorRequirement{Key:tier,Operator:In,Values:[a b],},},}";
+        assert_eq!(cells(&policy), ["p", expected]);
+    }
 
     /// The expected texts were printed by Go.
     #[test]

@@ -335,14 +335,14 @@ fn document(found: &[Found]) -> Value {
 fn name_of(object: &Object) -> String {
     let kind = object.kind();
     let group = match kind.api_version() {
-        CALICO_V3 => ".projectcalico.org",
-        version => version.split_once('/').map_or("", |_| ".networking.k8s.io"),
+        CALICO_V3 => ".projectcalico.org".to_owned(),
+        version => version
+            .split_once('/')
+            .map_or_else(String::new, |(group, _)| format!(".{group}")),
     };
-    let word = if kind == Kind::KubernetesNetworkPolicy {
-        "networkpolicy"
-    } else {
-        kind.singular()
-    };
+    // Kubernetes' own words for its two kinds, without the prefix that tells them from Calico's here.
+    let word = kind.singular();
+    let word = word.strip_prefix("kubernetes").unwrap_or(word);
     format!("{word}{group}/{}", object.name())
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::defaults;
 use crate::fields;
-use crate::kind::{CALICO_V3, CORE_V1, Kind, NETWORKING_V1};
+use crate::kind::{CALICO_V3, CORE_V1, Kind, NETWORKING_V1, POLICY_V1ALPHA2};
 use crate::kinds::{self, Identity};
 use crate::nearest::nearest;
 use crate::object::{Object, object_at};
@@ -94,7 +94,7 @@ fn kind_of(value: Value) -> Result<(Kind, Map<String, Value>), Vec<Problem>> {
 }
 
 fn unknown_kind(api_version: &str, kind: &str) -> Problem {
-    let versions = [CALICO_V3, CORE_V1, NETWORKING_V1];
+    let versions = [CALICO_V3, CORE_V1, NETWORKING_V1, POLICY_V1ALPHA2];
     if let Some(known) = Kind::all().find(|known| known.name() == kind) {
         let message = format!("is not the apiVersion of the kind {kind}");
         let hint = format!("use {}", known.api_version());
@@ -196,6 +196,16 @@ pub fn admit_update(old: &Object, new: &Object) -> Result<(), Vec<Problem>> {
         | Kind::IpamHandle
         | Kind::FelixConfiguration
         | Kind::ClusterInformation
+        | Kind::StagedNetworkPolicy
+        | Kind::StagedGlobalNetworkPolicy
+        | Kind::StagedKubernetesNetworkPolicy
+        | Kind::BgpConfiguration
+        | Kind::BgpPeer
+        | Kind::BgpFilter
+        | Kind::KubeControllersConfiguration
+        | Kind::CalicoNodeStatus
+        | Kind::LiveMigration
+        | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
         | Kind::KubernetesNetworkPolicy => {}
@@ -252,6 +262,16 @@ pub fn refuse_delete(kind: Kind, name: &str) -> Option<Problem> {
         | Kind::IpamHandle
         | Kind::FelixConfiguration
         | Kind::ClusterInformation
+        | Kind::StagedNetworkPolicy
+        | Kind::StagedGlobalNetworkPolicy
+        | Kind::StagedKubernetesNetworkPolicy
+        | Kind::BgpConfiguration
+        | Kind::BgpPeer
+        | Kind::BgpFilter
+        | Kind::KubeControllersConfiguration
+        | Kind::CalicoNodeStatus
+        | Kind::LiveMigration
+        | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
         | Kind::KubernetesNetworkPolicy => false,

@@ -23,7 +23,9 @@ pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
     }
     match kind {
         Kind::NetworkPolicy | Kind::GlobalNetworkPolicy => policy(map),
+        Kind::StagedNetworkPolicy | Kind::StagedGlobalNetworkPolicy => staged_policy(map),
         Kind::KubernetesNetworkPolicy => kubernetes_policy(map),
+        Kind::StagedKubernetesNetworkPolicy => staged_kubernetes_policy(map),
         Kind::Profile => rules_of(map, normalise_rule),
         Kind::Tier => {
             if let Some(spec) = spec(map) {
@@ -49,6 +51,13 @@ pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
         | Kind::IpamHandle
         | Kind::FelixConfiguration
         | Kind::ClusterInformation
+        | Kind::BgpConfiguration
+        | Kind::BgpPeer
+        | Kind::BgpFilter
+        | Kind::KubeControllersConfiguration
+        | Kind::CalicoNodeStatus
+        | Kind::LiveMigration
+        | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount => {}
     }
@@ -109,6 +118,25 @@ fn policy(map: &mut Map<String, Value>) {
         {
             object_at(meta, "labels").insert(TIER_LABEL.to_owned(), tier);
         }
+    }
+}
+
+/// As of an enforced policy; one that stands for a deletion has no types.
+fn staged_policy(map: &mut Map<String, Value>) {
+    policy(map);
+    let Some(spec) = spec(map) else { return };
+    default(spec, "stagedAction", || json!("Set"));
+    if spec.get("stagedAction").and_then(Value::as_str) == Some("Delete") {
+        spec.remove("types");
+    }
+}
+
+/// Upstream leaves the types to be derived on reading.
+fn staged_kubernetes_policy(map: &mut Map<String, Value>) {
+    let Some(spec) = spec(map) else { return };
+    default(spec, "stagedAction", || json!("Set"));
+    if is_empty(spec.get("podSelector")) {
+        spec.insert("podSelector".to_owned(), json!({}));
     }
 }
 

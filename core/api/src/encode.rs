@@ -79,10 +79,10 @@ pub fn key_text(key: &Key) -> Option<String> {
                 PolicyKind::NetworkPolicy => Kind::NetworkPolicy,
                 PolicyKind::GlobalNetworkPolicy => Kind::GlobalNetworkPolicy,
                 PolicyKind::KubernetesNetworkPolicy => Kind::KubernetesNetworkPolicy,
-                PolicyKind::StagedNetworkPolicy
-                | PolicyKind::StagedGlobalNetworkPolicy
-                | PolicyKind::StagedKubernetesNetworkPolicy
-                | PolicyKind::KubernetesClusterNetworkPolicy => return None,
+                PolicyKind::StagedNetworkPolicy => Kind::StagedNetworkPolicy,
+                PolicyKind::StagedGlobalNetworkPolicy => Kind::StagedGlobalNetworkPolicy,
+                PolicyKind::StagedKubernetesNetworkPolicy => Kind::StagedKubernetesNetworkPolicy,
+                PolicyKind::KubernetesClusterNetworkPolicy => Kind::KubernetesClusterNetworkPolicy,
             };
             return Some(store_key(kind, id.namespace.as_deref(), &id.name));
         }
@@ -116,6 +116,20 @@ pub fn key_text(key: &Key) -> Option<String> {
         }
         Key::ClusterInformation => {
             return Some(store_key(Kind::ClusterInformation, None, "default"));
+        }
+        Key::BgpConfiguration(name) => return Some(store_key(Kind::BgpConfiguration, None, name)),
+        Key::BgpPeer(name) => return Some(store_key(Kind::BgpPeer, None, name)),
+        Key::BgpFilter(name) => return Some(store_key(Kind::BgpFilter, None, name)),
+        Key::KubeControllersConfiguration => {
+            return Some(store_key(
+                Kind::KubeControllersConfiguration,
+                None,
+                "default",
+            ));
+        }
+        Key::NodeStatus(name) => return Some(store_key(Kind::CalicoNodeStatus, None, name)),
+        Key::LiveMigration { namespace, name } => {
+            return Some(store_key(Kind::LiveMigration, Some(namespace), name));
         }
     };
     Some(place.to_string())
@@ -170,7 +184,13 @@ pub fn object_of(key: &Key, resource: &Resource) -> Result<Object, EncodeError> 
             | Key::Block(_)
             | Key::Affinity(_)
             | Key::Handle(_)
-            | Key::IpamConfig,
+            | Key::IpamConfig
+            | Key::BgpConfiguration(_)
+            | Key::BgpPeer(_)
+            | Key::BgpFilter(_)
+            | Key::KubeControllersConfiguration
+            | Key::NodeStatus(_)
+            | Key::LiveMigration { .. },
             _,
         ) => return Err(EncodeError::NotOurs { key: key.clone() }),
         (_, _) => return Err(EncodeError::Mismatch { key: key.clone() }),
@@ -311,6 +331,16 @@ fn known_fields(kind: Kind) -> &'static [&'static str] {
         | Kind::IpamBlock
         | Kind::IpamHandle
         | Kind::FelixConfiguration
+        | Kind::StagedNetworkPolicy
+        | Kind::StagedGlobalNetworkPolicy
+        | Kind::StagedKubernetesNetworkPolicy
+        | Kind::BgpConfiguration
+        | Kind::BgpPeer
+        | Kind::BgpFilter
+        | Kind::KubeControllersConfiguration
+        | Kind::CalicoNodeStatus
+        | Kind::LiveMigration
+        | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
         | Kind::KubernetesNetworkPolicy => &[],

@@ -94,6 +94,16 @@ pub(crate) fn own_key(object: &Object) -> Option<StoreKey> {
         | Kind::IpReservation
         | Kind::FelixConfiguration
         | Kind::ClusterInformation
+        | Kind::StagedNetworkPolicy
+        | Kind::StagedGlobalNetworkPolicy
+        | Kind::StagedKubernetesNetworkPolicy
+        | Kind::BgpConfiguration
+        | Kind::BgpPeer
+        | Kind::BgpFilter
+        | Kind::KubeControllersConfiguration
+        | Kind::CalicoNodeStatus
+        | Kind::LiveMigration
+        | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
         | Kind::KubernetesNetworkPolicy => None,

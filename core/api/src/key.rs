@@ -137,6 +137,16 @@ pub fn store_key(kind: Kind, namespace: Option<&str>, name: &str) -> String {
         | Kind::IpReservation
         | Kind::FelixConfiguration
         | Kind::ClusterInformation
+        | Kind::StagedNetworkPolicy
+        | Kind::StagedGlobalNetworkPolicy
+        | Kind::StagedKubernetesNetworkPolicy
+        | Kind::BgpConfiguration
+        | Kind::BgpPeer
+        | Kind::BgpFilter
+        | Kind::KubeControllersConfiguration
+        | Kind::CalicoNodeStatus
+        | Kind::LiveMigration
+        | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
         | Kind::KubernetesNetworkPolicy => StoreKey::Resource {

@@ -8,6 +8,8 @@ pub const CALICO_V3: &str = "projectcalico.org/v3";
 pub const CORE_V1: &str = "v1";
 /// `apiVersion` of Kubernetes' network policy.
 pub const NETWORKING_V1: &str = "networking.k8s.io/v1";
+/// `apiVersion` of Kubernetes' cluster-wide network policy.
+pub const POLICY_V1ALPHA2: &str = "policy.networking.k8s.io/v1alpha2";
 
 /// A kind of object the product reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +18,12 @@ pub enum Kind {
     NetworkPolicy,
     /// v3 `GlobalNetworkPolicy`.
     GlobalNetworkPolicy,
+    /// v3 `StagedNetworkPolicy`.
+    StagedNetworkPolicy,
+    /// v3 `StagedGlobalNetworkPolicy`.
+    StagedGlobalNetworkPolicy,
+    /// v3 `StagedKubernetesNetworkPolicy`.
+    StagedKubernetesNetworkPolicy,
     /// v3 `Tier`.
     Tier,
     /// v3 `NetworkSet`.
@@ -46,12 +54,26 @@ pub enum Kind {
     FelixConfiguration,
     /// v3 `ClusterInformation`.
     ClusterInformation,
+    /// v3 `BGPConfiguration`.
+    BgpConfiguration,
+    /// v3 `BGPPeer`.
+    BgpPeer,
+    /// v3 `BGPFilter`.
+    BgpFilter,
+    /// v3 `KubeControllersConfiguration`.
+    KubeControllersConfiguration,
+    /// v3 `CalicoNodeStatus`.
+    CalicoNodeStatus,
+    /// v3 `LiveMigration`: written by orchestrators, not by users.
+    LiveMigration,
     /// Kubernetes' `v1` `Namespace`.
     Namespace,
     /// Kubernetes' `v1` `ServiceAccount`.
     ServiceAccount,
     /// Kubernetes' `networking.k8s.io/v1` `NetworkPolicy`.
     KubernetesNetworkPolicy,
+    /// Kubernetes' `policy.networking.k8s.io/v1alpha2` `ClusterNetworkPolicy`.
+    KubernetesClusterNetworkPolicy,
 }
 
 /// Whether objects of a kind live in namespaces.
@@ -93,7 +115,7 @@ const fn row(
     }
 }
 
-const ROWS: [Row; 20] = {
+const ROWS: [Row; 30] = {
     use Scope::{Cluster, Namespaced};
     [
         row(
@@ -119,6 +141,43 @@ const ROWS: [Row; 20] = {
             "globalnetworkpolicy",
             "globalnetworkpolicies",
             &["gnp", "gnps", "cgnp", "calicoglobalnetworkpolicies"],
+        ),
+        row(
+            Kind::StagedNetworkPolicy,
+            "StagedNetworkPolicy",
+            Namespaced,
+            "stagednetworkpolicy",
+            "stagednetworkpolicies",
+            &[
+                "snp",
+                "scnp",
+                "stagedpolicy",
+                "stagedpolicies",
+                "spol",
+                "spols",
+            ],
+        ),
+        row(
+            Kind::StagedGlobalNetworkPolicy,
+            "StagedGlobalNetworkPolicy",
+            Cluster,
+            "stagedglobalnetworkpolicy",
+            "stagedglobalnetworkpolicies",
+            &["sgnp", "sgnps"],
+        ),
+        row(
+            Kind::StagedKubernetesNetworkPolicy,
+            "StagedKubernetesNetworkPolicy",
+            Namespaced,
+            "stagedkubernetesnetworkpolicy",
+            "stagedkubernetesnetworkpolicies",
+            &[
+                "sknp",
+                "stagedkubernetespolicy",
+                "stagedkubernetespolicies",
+                "skpol",
+                "skpols",
+            ],
         ),
         row(Kind::Tier, "Tier", Cluster, "tier", "tiers", &[]),
         row(
@@ -226,6 +285,59 @@ const ROWS: [Row; 20] = {
             "clusterinformations",
             &["clusterinfo", "clusterinfos"],
         ),
+        row(
+            Kind::BgpConfiguration,
+            "BGPConfiguration",
+            Cluster,
+            "bgpconfiguration",
+            "bgpconfigurations",
+            &["bgpconfig", "bgpconfigs"],
+        ),
+        row(
+            Kind::BgpPeer,
+            "BGPPeer",
+            Cluster,
+            "bgppeer",
+            "bgppeers",
+            &["bgpp", "bgpps", "bp", "bps"],
+        ),
+        row(
+            Kind::BgpFilter,
+            "BGPFilter",
+            Cluster,
+            "bgpfilter",
+            "bgpfilters",
+            &["bgpf", "bgpfs", "bf", "bfs"],
+        ),
+        row(
+            Kind::KubeControllersConfiguration,
+            "KubeControllersConfiguration",
+            Cluster,
+            "kubecontrollersconfiguration",
+            "kubecontrollersconfigurations",
+            &[
+                "kubecontrollersconfig",
+                "kubecontrollersconfigs",
+                "kcc",
+                "kccs",
+            ],
+        ),
+        row(
+            Kind::CalicoNodeStatus,
+            "CalicoNodeStatus",
+            Cluster,
+            "caliconodestatus",
+            "caliconodestatuses",
+            &["nodestatus", "nodestatuses"],
+        ),
+        row(
+            Kind::LiveMigration,
+            "LiveMigration",
+            Namespaced,
+            "livemigration",
+            "livemigrations",
+            &[],
+        ),
         Row {
             kind: Kind::Namespace,
             name: "Namespace",
@@ -252,6 +364,20 @@ const ROWS: [Row; 20] = {
             singular: "kubernetesnetworkpolicy",
             plural: "kubernetesnetworkpolicies",
             aliases: &["knp", "knps"],
+        },
+        Row {
+            kind: Kind::KubernetesClusterNetworkPolicy,
+            name: "ClusterNetworkPolicy",
+            api_version: POLICY_V1ALPHA2,
+            scope: Cluster,
+            singular: "kubernetesclusternetworkpolicy",
+            plural: "kubernetesclusternetworkpolicies",
+            aliases: &[
+                "clusternetworkpolicy",
+                "clusternetworkpolicies",
+                "kcnp",
+                "kcnps",
+            ],
         },
     ]
 };

@@ -291,12 +291,16 @@ impl<'a> Fields<'a> {
 
     /// Reports a problem of the object, under a field of it if one is named.
     pub(crate) fn wrong(&self, field: &'static str, message: impl Into<String>) {
-        let path = if field.is_empty() {
-            self.path.to_string()
-        } else {
-            Path::Field(self.path, field).to_string()
-        };
-        let mut problem = Problem::at(path, message);
+        if !field.is_empty() {
+            return self.wrong_at(field, message);
+        }
+        let problem = Problem::at(self.path.to_string(), message);
+        self.reader.report(problem);
+    }
+
+    /// The same for a field whose name is data.
+    pub(crate) fn wrong_at(&self, field: &str, message: impl Into<String>) {
+        let mut problem = Problem::at(Path::Field(self.path, field).to_string(), message);
         if let Some(value) = self.map.get(field) {
             problem = problem.found(shown(value));
         }

@@ -50,6 +50,30 @@ fn keys_of_resources() {
             "/calico/resources/v3/projectcalico.org/kubernetesnetworkpolicies/prod/web",
         ),
         (
+            Kind::KubernetesClusterNetworkPolicy,
+            None,
+            "admin",
+            "/calico/resources/v3/projectcalico.org/kubernetesclusternetworkpolicies/admin",
+        ),
+        (
+            Kind::StagedKubernetesNetworkPolicy,
+            Some("prod"),
+            "web",
+            "/calico/resources/v3/projectcalico.org/stagedkubernetesnetworkpolicies/prod/web",
+        ),
+        (
+            Kind::BgpFilter,
+            None,
+            "f",
+            "/calico/resources/v3/projectcalico.org/bgpfilters/f",
+        ),
+        (
+            Kind::CalicoNodeStatus,
+            None,
+            "node-1",
+            "/calico/resources/v3/projectcalico.org/caliconodestatuses/node-1",
+        ),
+        (
             Kind::IpamConfiguration,
             None,
             "default",

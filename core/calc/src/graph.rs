@@ -141,7 +141,13 @@ impl Graph {
             | Key::Affinity(_)
             | Key::Handle(_)
             | Key::FelixConfig(_)
-            | Key::ClusterInformation => {}
+            | Key::ClusterInformation
+            | Key::BgpConfiguration(_)
+            | Key::BgpPeer(_)
+            | Key::BgpFilter(_)
+            | Key::KubeControllersConfiguration
+            | Key::NodeStatus(_)
+            | Key::LiveMigration { .. } => {}
         }
     }
 

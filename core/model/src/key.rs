@@ -41,6 +41,23 @@ pub enum Key {
     FelixConfig(ConfigScope),
     /// The facts about the cluster.
     ClusterInformation,
+    /// BGP settings by the object's name: `default`, or `node.<name>` for one node.
+    BgpConfiguration(Box<str>),
+    /// A BGP peering by name.
+    BgpPeer(Box<str>),
+    /// A filter of BGP routes by name.
+    BgpFilter(Box<str>),
+    /// Settings of the controllers, which tell the model nothing.
+    KubeControllersConfiguration,
+    /// A request for a node's status and the answer, which tell the model nothing.
+    NodeStatus(Box<str>),
+    /// A move of a workload between nodes, which tells the model nothing.
+    LiveMigration {
+        /// The namespace.
+        namespace: Box<str>,
+        /// The name.
+        name: Box<str>,
+    },
 }
 
 /// A valid object. The variant always agrees with the key's.

@@ -12,6 +12,7 @@ use model::{
     Resource, Rule, Staged, labels,
 };
 
+use super::policy::{check_deletion, staged_action};
 use super::rules::{Direction, EntitySelector, entity_selector};
 use super::{Identity, spec};
 use crate::fields::{cidr, port_of_text};
@@ -30,6 +31,26 @@ pub(crate) fn read(id: &Identity<'_>, fields: &mut Fields<'_>) -> Option<Resourc
         Some(policy) => policy,
         None if fields.has("spec") => return None,
         None => empty(ns),
+    };
+    Some(Resource::Policy(Arc::new(policy)))
+}
+
+/// v3 `StagedKubernetesNetworkPolicy`: the same, only reported.
+pub(crate) fn staged(id: &Identity<'_>, fields: &mut Fields<'_>) -> Option<Resource> {
+    let ns = id.namespace?;
+    let policy = spec(fields, |fields| {
+        let staged = staged_action(fields);
+        let policy = policy(ns, fields);
+        check_deletion(fields, staged, &[]);
+        Some(Policy { staged, ..policy })
+    });
+    let policy = match policy {
+        Some(policy) => policy,
+        None if fields.has("spec") => return None,
+        None => Policy {
+            staged: Staged::Set,
+            ..empty(ns)
+        },
     };
     Some(Resource::Policy(Arc::new(policy)))
 }

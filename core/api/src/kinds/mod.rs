@@ -50,6 +50,10 @@ pub(crate) fn key(kind: Kind, id: &Identity<'_>) -> Option<Key> {
         Kind::NetworkPolicy => policy(PolicyKind::NetworkPolicy),
         Kind::GlobalNetworkPolicy => policy(PolicyKind::GlobalNetworkPolicy),
         Kind::KubernetesNetworkPolicy => policy(PolicyKind::KubernetesNetworkPolicy),
+        Kind::StagedNetworkPolicy => policy(PolicyKind::StagedNetworkPolicy),
+        Kind::StagedGlobalNetworkPolicy => policy(PolicyKind::StagedGlobalNetworkPolicy),
+        Kind::StagedKubernetesNetworkPolicy => policy(PolicyKind::StagedKubernetesNetworkPolicy),
+        Kind::KubernetesClusterNetworkPolicy => policy(PolicyKind::KubernetesClusterNetworkPolicy),
         Kind::Tier => Key::Tier(id.name.into()),
         Kind::NetworkSet | Kind::GlobalNetworkSet => Key::NetworkSet(NetworkSetId {
             namespace: id.namespace.map(Into::into),
@@ -69,6 +73,15 @@ pub(crate) fn key(kind: Kind, id: &Identity<'_>) -> Option<Key> {
         Kind::IpReservation => Key::IpReservation(id.name.into()),
         Kind::FelixConfiguration => Key::FelixConfig(felix::scope(id.name)),
         Kind::ClusterInformation => Key::ClusterInformation,
+        Kind::BgpConfiguration => Key::BgpConfiguration(id.name.into()),
+        Kind::BgpPeer => Key::BgpPeer(id.name.into()),
+        Kind::BgpFilter => Key::BgpFilter(id.name.into()),
+        Kind::KubeControllersConfiguration => Key::KubeControllersConfiguration,
+        Kind::CalicoNodeStatus => Key::NodeStatus(id.name.into()),
+        Kind::LiveMigration => Key::LiveMigration {
+            namespace: id.namespace?.into(),
+            name: id.name.into(),
+        },
         Kind::IpamConfiguration => Key::IpamConfig,
         Kind::IpamHandle => Key::Handle(id.name.into()),
         Kind::IpamBlock | Kind::BlockAffinity => return None,
@@ -121,7 +134,20 @@ fn body(
     match kind {
         Kind::NetworkPolicy => policy::network_policy(id, fields),
         Kind::GlobalNetworkPolicy => policy::global_network_policy(fields),
+        Kind::StagedNetworkPolicy => policy::staged_network_policy(id, fields),
+        Kind::StagedGlobalNetworkPolicy => policy::staged_global_network_policy(fields),
         Kind::KubernetesNetworkPolicy => knp::read(id, fields),
+        Kind::StagedKubernetesNetworkPolicy => knp::staged(id, fields),
+        Kind::KubernetesClusterNetworkPolicy
+        | Kind::BgpConfiguration
+        | Kind::BgpPeer
+        | Kind::BgpFilter
+        | Kind::KubeControllersConfiguration
+        | Kind::CalicoNodeStatus
+        | Kind::LiveMigration => {
+            fields.ignore(&["spec", "status"]);
+            None
+        }
         Kind::Tier => policy::tier(id, fields),
         Kind::NetworkSet => sets::network_set(id, meta, fields),
         Kind::GlobalNetworkSet => sets::global_network_set(meta, fields),
@@ -214,8 +240,10 @@ fn name_rule(kind: Kind, name: &str) -> (bool, usize, &'static str) {
     const TWO: &str = "must be one or two parts, joined by '.', of lower case letters, digits and '-', with a letter or digit at both ends";
     match kind {
         Kind::Tier | Kind::Namespace => (names::is_dns_label(name), names::MAX_LABEL, LABEL),
-        Kind::NetworkPolicy => (names::is_network_policy_name(name), names::MAX_NAME, TWO),
-        Kind::GlobalNetworkPolicy => (
+        Kind::NetworkPolicy | Kind::StagedNetworkPolicy => {
+            (names::is_network_policy_name(name), names::MAX_NAME, TWO)
+        }
+        Kind::GlobalNetworkPolicy | Kind::StagedGlobalNetworkPolicy => (
             names::is_global_network_policy_name(name),
             names::MAX_NAME,
             TWO,
@@ -235,6 +263,14 @@ fn name_rule(kind: Kind, name: &str) -> (bool, usize, &'static str) {
         | Kind::FelixConfiguration
         | Kind::ClusterInformation
         | Kind::ServiceAccount
+        | Kind::BgpConfiguration
+        | Kind::BgpPeer
+        | Kind::BgpFilter
+        | Kind::KubeControllersConfiguration
+        | Kind::CalicoNodeStatus
+        | Kind::LiveMigration
+        | Kind::StagedKubernetesNetworkPolicy
+        | Kind::KubernetesClusterNetworkPolicy
         | Kind::KubernetesNetworkPolicy => (names::is_subdomain(name), names::MAX_NAME, SUBDOMAIN),
     }
 }

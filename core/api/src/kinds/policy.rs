@@ -69,8 +69,9 @@ fn check_built_in(id: &Identity<'_>, order: Order, action: DefaultAction, fields
     }
 }
 
-/// What both kinds of policy have in common.
+/// What all kinds of Calico's policies have in common.
 struct Common {
+    staged: Staged,
     tier: Box<str>,
     order: Order,
     types: PolicyTypes,
@@ -100,6 +101,7 @@ fn common(fields: &mut Fields<'_>, owner: Owner<'_>) -> Common {
         egress: !egress.is_empty(),
     });
     Common {
+        staged: Staged::No,
         tier: tier.unwrap_or_else(|| "default".into()),
         order: order.map_or(Order::LAST, Order::new),
         types,
@@ -132,9 +134,26 @@ fn types(item: Item<'_>) -> Option<PolicyTypes> {
 
 pub(crate) fn network_policy(id: &Identity<'_>, fields: &mut Fields<'_>) -> Option<Resource> {
     let ns = id.namespace?;
-    let owner = Owner::Namespaced(ns);
-    let spec = spec(fields, |fields| Some(common(fields, owner)));
-    let spec = spec.unwrap_or_else(empty);
+    let spec = spec(fields, |fields| Some(common(fields, Owner::Namespaced(ns))));
+    Some(namespaced(spec.unwrap_or_else(|| empty(Staged::No)), ns))
+}
+
+/// A NetworkPolicy that is only reported.
+pub(crate) fn staged_network_policy(
+    id: &Identity<'_>,
+    fields: &mut Fields<'_>,
+) -> Option<Resource> {
+    let ns = id.namespace?;
+    let spec = spec(fields, |fields| {
+        let staged = staged_action(fields);
+        let spec = common(fields, Owner::Namespaced(ns));
+        check_deletion(fields, staged, &["tier"]);
+        Some(Common { staged, ..spec })
+    });
+    Some(namespaced(spec.unwrap_or_else(|| empty(Staged::Set)), ns))
+}
+
+fn namespaced(spec: Common, ns: &str) -> Resource {
     let own = Selector::label_is(labels::NAMESPACE, ns);
     let mut selector = match &spec.selector {
         Some(selector) => selector.and(&own),
@@ -143,7 +162,44 @@ pub(crate) fn network_policy(id: &Identity<'_>, fields: &mut Fields<'_>) -> Opti
     if let Some(accounts) = &spec.accounts {
         selector = selector.and(&accounts.with_prefix(labels::SERVICE_ACCOUNT_PREFIX));
     }
-    Some(policy(spec, selector, Flags::default()))
+    policy(spec, selector, Flags::default())
+}
+
+/// What a staged policy would do; `Set` if it does not say.
+pub(super) fn staged_action(fields: &mut Fields<'_>) -> Staged {
+    let words = [
+        ("Set", Staged::Set),
+        ("Delete", Staged::Delete),
+        ("Learn", Staged::Learn),
+        ("Ignore", Staged::Ignore),
+    ];
+    let action = fields.nonempty("stagedAction", |item| item.word(&words));
+    action.unwrap_or(Staged::Set)
+}
+
+/// A policy that stands for a deletion says which policy, and nothing of what it would have been.
+pub(super) fn check_deletion(fields: &Fields<'_>, staged: Staged, identity: &[&str]) {
+    if staged != Staged::Delete || !fields.reader().is_admission() {
+        return;
+    }
+    for (field, value) in fields.entries() {
+        let kept = field == "stagedAction" || identity.contains(&field.as_str());
+        if !kept && !is_zero(value) {
+            fields.wrong_at(field, "must be left out when stagedAction is Delete");
+        }
+    }
+}
+
+/// What Go takes for a field that was not given.
+fn is_zero(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -154,21 +210,35 @@ struct Flags {
 }
 
 pub(crate) fn global_network_policy(fields: &mut Fields<'_>) -> Option<Resource> {
+    let spec = spec(fields, |fields| Some(global(fields, Staged::No)));
+    Some(spec.unwrap_or_else(|| policy(empty(Staged::No), Selector::all(), Flags::default())))
+}
+
+/// A GlobalNetworkPolicy that is only reported.
+pub(crate) fn staged_global_network_policy(fields: &mut Fields<'_>) -> Option<Resource> {
     let spec = spec(fields, |fields| {
-        let spec = common(fields, Owner::Global);
-        let namespaces = fields.read("namespaceSelector", local_selector);
-        let flags = Flags {
-            do_not_track: fields.flag("doNotTrack"),
-            pre_dnat: fields.flag("preDNAT"),
-            apply_on_forward: fields.flag("applyOnForward"),
-        };
-        check_flags(fields, &spec, flags);
-        let selector = global_selector(&spec, namespaces.as_ref());
-        Some((spec, selector, flags))
+        let staged = staged_action(fields);
+        let policy = global(fields, staged);
+        check_deletion(fields, staged, &["tier"]);
+        Some(policy)
     });
-    let (spec, selector, flags) =
-        spec.unwrap_or_else(|| (empty(), Selector::all(), Flags::default()));
-    Some(policy(spec, selector, flags))
+    Some(spec.unwrap_or_else(|| policy(empty(Staged::Set), Selector::all(), Flags::default())))
+}
+
+fn global(fields: &mut Fields<'_>, staged: Staged) -> Resource {
+    let spec = Common {
+        staged,
+        ..common(fields, Owner::Global)
+    };
+    let namespaces = fields.read("namespaceSelector", local_selector);
+    let flags = Flags {
+        do_not_track: fields.flag("doNotTrack"),
+        pre_dnat: fields.flag("preDNAT"),
+        apply_on_forward: fields.flag("applyOnForward"),
+    };
+    check_flags(fields, &spec, flags);
+    let selector = global_selector(&spec, namespaces.as_ref());
+    policy(spec, selector, flags)
 }
 
 /// Joins the selectors as upstream does: `all()` anywhere, once another selector has been joined to it, means "has a
@@ -220,8 +290,9 @@ fn check_flags(fields: &Fields<'_>, spec: &Common, flags: Flags) {
     }
 }
 
-fn empty() -> Common {
+fn empty(staged: Staged) -> Common {
     Common {
+        staged,
         tier: "default".into(),
         order: Order::LAST,
         types: PolicyTypes {
@@ -244,7 +315,7 @@ fn policy(spec: Common, selector: Selector, flags: Flags) -> Resource {
         types: spec.types,
         ingress: spec.ingress,
         egress: spec.egress,
-        staged: Staged::No,
+        staged: spec.staged,
         do_not_track: flags.do_not_track,
         pre_dnat: flags.pre_dnat,
         apply_on_forward: flags.apply_on_forward,

@@ -177,7 +177,89 @@ fn others() -> Vec<Value> {
     ]
 }
 
+fn staged() -> Vec<Value> {
+    vec![
+        v3(
+            "StagedNetworkPolicy",
+            json!({"name": "web", "namespace": "prod"}),
+            json!({
+                "stagedAction": "Learn", "tier": "security", "order": 3, "selector": "app == 'web'",
+                "egress": [{"action": "Deny", "protocol": "udp", "destination": {"ports": [53]}}]
+            }),
+        ),
+        v3(
+            "StagedGlobalNetworkPolicy",
+            json!({"name": "gone"}),
+            json!({"stagedAction": "Delete", "tier": "security"}),
+        ),
+        v3(
+            "StagedKubernetesNetworkPolicy",
+            json!({"name": "knp", "namespace": "prod"}),
+            json!({
+                "podSelector": {"matchLabels": {"app": "web"}},
+                "ingress": [{"from": [{"namespaceSelector": {}}], "ports": [{"port": 80}]}],
+                "policyTypes": ["Ingress"]
+            }),
+        ),
+        json!({
+            "apiVersion": "policy.networking.k8s.io/v1alpha2",
+            "kind": "ClusterNetworkPolicy",
+            "metadata": {"name": "admin"},
+            "spec": {
+                "tier": "Admin", "priority": 10,
+                "subject": {"namespaces": {"matchLabels": {"env": "prod"}}},
+                "ingress": [{"name": "r", "action": "Deny", "from": [{"namespaces": {}}]}]
+            }
+        }),
+    ]
+}
+
+fn bgp() -> Vec<Value> {
+    vec![
+        v3(
+            "BGPConfiguration",
+            json!({"name": "default"}),
+            json!({
+                "asNumber": 64512, "nodeToNodeMeshEnabled": true, "serviceClusterIPs": [{"cidr": "10.96.0.0/12"}],
+                "communities": [{"name": "c", "value": "64512:1"}],
+                "prefixAdvertisements": [{"cidr": "10.65.0.0/16", "communities": ["c"]}]
+            }),
+        ),
+        v3(
+            "BGPPeer",
+            json!({"name": "tor"}),
+            json!({"nodeSelector": "rack == '1'", "peerIP": "192.0.2.254:1179", "asNumber": "64.1", "filters": ["f"]}),
+        ),
+        v3(
+            "BGPFilter",
+            json!({"name": "f"}),
+            json!({"exportV4": [{"action": "Reject", "cidr": "10.0.0.0/8", "matchOperator": "In"}]}),
+        ),
+        v3(
+            "KubeControllersConfiguration",
+            json!({"name": "default"}),
+            json!({"logSeverityScreen": "Info", "controllers": {"node": {"syncLabels": "Enabled"}}}),
+        ),
+        v3(
+            "CalicoNodeStatus",
+            json!({"name": "node-1"}),
+            json!({"node": "node-1", "classes": ["BGP"], "updatePeriodSeconds": 10}),
+        ),
+        v3(
+            "LiveMigration",
+            json!({"name": "m", "namespace": "prod"}),
+            json!({
+                "source": {"workload": {"orchestratorID": "k8s", "workloadID": "prod/vm-a"}},
+                "target": {"selector": "vm == 'a'"}
+            }),
+        ),
+    ]
+}
+
 /// All of them.
 pub(crate) fn objects() -> Vec<Value> {
-    [policies(), networks(), others()].concat()
+    [policies(), staged(), networks(), bgp(), others()].concat()
 }
+
+/// How many there are.
+pub(crate) const COUNT: usize = 30;
