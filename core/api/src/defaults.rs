@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
 use crate::kinds::pool::block_sizes;
+use crate::names;
 use crate::object::object_at;
 
 /// The label that carries a policy's tier.
@@ -42,19 +43,23 @@ pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
             }
         }
         Kind::HostEndpoint => ports_of(map),
+        Kind::Node => {
+            if let Some(Value::Object(bgp)) = spec(map).and_then(|spec| spec.get_mut("bgp")) {
+                as_number(bgp.get_mut("asNumber"));
+            }
+        }
+        Kind::BgpConfiguration => bgp_configuration(map),
+        Kind::BgpPeer => bgp_peer(map),
+        Kind::BgpFilter => bgp_filter(map),
+        Kind::KubeControllersConfiguration => controllers(map),
         Kind::NetworkSet
         | Kind::GlobalNetworkSet
-        | Kind::Node
         | Kind::IpReservation
         | Kind::BlockAffinity
         | Kind::IpamBlock
         | Kind::IpamHandle
         | Kind::FelixConfiguration
         | Kind::ClusterInformation
-        | Kind::BgpConfiguration
-        | Kind::BgpPeer
-        | Kind::BgpFilter
-        | Kind::KubeControllersConfiguration
         | Kind::CalicoNodeStatus
         | Kind::LiveMigration
         | Kind::KubernetesClusterNetworkPolicy
@@ -249,6 +254,86 @@ fn workload_endpoint(map: &mut Map<String, Value>) {
     for (key, value) in pairs {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             own.insert(key.to_owned(), value.into());
+        }
+    }
+}
+
+/// A dotted AS number becomes the number it stands for, as everyone stores it.
+fn as_number(value: Option<&mut Value>) {
+    let Some(value) = value else { return };
+    if let Some(number) = value.as_str().and_then(names::as_number) {
+        *value = json!(number);
+    }
+}
+
+fn as_numbers(list: Option<&mut Value>) {
+    let items = list.and_then(Value::as_array_mut);
+    for item in items.into_iter().flatten() {
+        as_number(Some(item));
+    }
+}
+
+/// A reference to a secret has a name, be it empty.
+fn secret(spec: &mut Map<String, Value>, field: &str) {
+    let reference = spec
+        .get_mut(field)
+        .and_then(|password| password.get_mut("secretKeyRef"))
+        .and_then(Value::as_object_mut);
+    if let Some(reference) = reference {
+        default(reference, "name", || json!(""));
+    }
+}
+
+fn bgp_configuration(map: &mut Map<String, Value>) {
+    let Some(spec) = spec(map) else { return };
+    as_number(spec.get_mut("asNumber"));
+    secret(spec, "nodeMeshPassword");
+    default(spec, "logSeverityScreen", || json!("Info"));
+    default(spec, "serviceLoadBalancerAggregation", || json!("Enabled"));
+    // Go has no other way to say that no port is given.
+    if spec.get("listenPort").and_then(Value::as_i64) == Some(0) {
+        spec.remove("listenPort");
+    }
+}
+
+fn bgp_peer(map: &mut Map<String, Value>) {
+    let Some(spec) = spec(map) else { return };
+    secret(spec, "password");
+    for field in ["asNumber", "localASNumber"] {
+        as_number(spec.get_mut(field));
+    }
+}
+
+fn bgp_filter(map: &mut Map<String, Value>) {
+    let Some(spec) = spec(map) else { return };
+    for field in ["exportV4", "importV4", "exportV6", "importV6"] {
+        let rules = spec.get_mut(field).and_then(Value::as_array_mut);
+        for rule in rules.into_iter().flatten() {
+            as_numbers(rule.get_mut("asPathPrefix"));
+            let operations = rule.get_mut("operations").and_then(Value::as_array_mut);
+            for operation in operations.into_iter().flatten() {
+                as_numbers(operation.pointer_mut("/prependASPath/prefix"));
+            }
+        }
+    }
+}
+
+fn controllers(map: &mut Map<String, Value>) {
+    let Some(spec) = spec(map) else { return };
+    default(spec, "healthChecks", || json!("Enabled"));
+    default(spec, "prometheusMetricsPort", || json!(9094));
+    default(spec, "controllers", || json!({}));
+    let Some(Value::Object(controllers)) = spec.get_mut("controllers") else {
+        return;
+    };
+    let defaults = [
+        ("node", "leakGracePeriod", "15m0s"),
+        ("loadBalancer", "assignIPs", "AllServices"),
+        ("migration", "policyNameMigrator", "Enabled"),
+    ];
+    for (controller, field, value) in defaults {
+        if let Some(Value::Object(controller)) = controllers.get_mut(controller) {
+            default(controller, field, || json!(value));
         }
     }
 }

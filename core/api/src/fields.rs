@@ -1,6 +1,7 @@
 //! Values that several kinds have in common: networks, addresses, selectors, protocols, ports, labels.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use model::selector::Selector;
 use model::{Cidr, EndpointPort, Labels, PortMatch, PortRange, Protocol};
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::names;
 use crate::reader::{Fields, Item, Path};
 
-/// The longest selector that admission takes, in bytes.
+/// The longest selector that admission takes.
 const MAX_SELECTOR: usize = 1024;
 /// What all annotations of an object may weigh together.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
@@ -25,10 +26,7 @@ pub(crate) fn selector(item: Item<'_>) -> Option<Selector> {
     if text.is_empty() {
         return None;
     }
-    if item.reader.is_admission() && text.len() > MAX_SELECTOR {
-        item.wrong(format!("is longer than {MAX_SELECTOR} characters"));
-        return None;
-    }
+    limit_text(&item, MAX_SELECTOR);
     match Selector::parse(text) {
         Ok(selector) => Some(selector),
         Err(error) => {
@@ -69,6 +67,16 @@ pub(crate) fn masked_cidr(item: Item<'_>) -> Option<Cidr> {
             "has bits set outside of its prefix",
             format!("write {cidr}"),
         );
+    }
+    Some(cidr)
+}
+
+/// The same, which must have a prefix length: a bare address is refused.
+pub(crate) fn exact_cidr(item: Item<'_>) -> Option<Cidr> {
+    let cidr = masked_cidr(item)?;
+    let bare = item.value.as_str().is_some_and(|text| !text.contains('/'));
+    if item.reader.is_admission() && bare {
+        item.wrong_hint("has no prefix length", format!("write {cidr}"));
     }
     Some(cidr)
 }
@@ -188,6 +196,41 @@ pub(crate) fn interface(item: Item<'_>) -> Option<Box<str>> {
         item.wrong("must be an interface's name: at most 15 letters, digits, '_', '.' and '-'");
     }
     Some(text.into())
+}
+
+/// An AS number: a number, or the dotted form `64.1000`.
+pub(crate) fn as_number(item: Item<'_>) -> Option<u32> {
+    let parsed = match item.value {
+        Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
+        Value::String(text) => names::as_number(text),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    if parsed.is_none() {
+        item.wrong(
+            "is no AS number: a number from 0 to 4294967295, or two up to 65535 joined by '.'",
+        );
+    }
+    parsed
+}
+
+/// A duration, with units.
+pub(crate) fn duration(item: Item<'_>) -> Option<Duration> {
+    let duration = config::parse_duration(item.text()?);
+    if duration.is_none() {
+        item.wrong_hint(
+            "is no duration",
+            "write it with units, such as 90s or 1m30s",
+        );
+    }
+    duration
+}
+
+/// A text that may be no longer than this.
+pub(crate) fn limit_text(item: &Item<'_>, most: usize) {
+    let length = item.value.as_str().map_or(0, |text| text.chars().count());
+    if item.reader.is_admission() && length > most {
+        item.wrong(format!("is longer than {most} characters"));
+    }
 }
 
 /// A MAC address.

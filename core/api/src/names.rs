@@ -56,6 +56,12 @@ pub(crate) fn is_interface(text: &str) -> bool {
     text == "*" || ((1..=15).contains(&text.len()) && text.bytes().all(inner))
 }
 
+/// An interface's name in which `*` stands for any text.
+pub(crate) fn is_interface_pattern(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'*');
+    (1..=15).contains(&text.len()) && text.bytes().all(inner)
+}
+
 /// The name of a port that an endpoint declares (Kubernetes' port name): at most 15 of `[a-z0-9-]`, a letter among them.
 pub(crate) fn is_port_name(text: &str) -> bool {
     text.len() <= 15
@@ -89,6 +95,17 @@ pub(crate) fn is_label_value(text: &str) -> bool {
         (_, _) => true,
     };
     ends_ok && text.len() <= MAX_LABEL && bytes.iter().all(|b| inner(*b))
+}
+
+/// The text of an AS number: decimal, or two numbers up to 65535 joined by a dot.
+pub(crate) fn as_number(text: &str) -> Option<u32> {
+    match text.split_once('.') {
+        Some((high, low)) => {
+            let high = u32::from(high.parse::<u16>().ok()?);
+            Some(high << 16 | u32::from(low.parse::<u16>().ok()?))
+        }
+        None => text.parse().ok(),
+    }
 }
 
 #[cfg(test)]

@@ -323,6 +323,24 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// True if the field is a list without members.
+    pub(crate) fn is_empty_list(&self, field: &str) -> bool {
+        self.map
+            .get(field)
+            .and_then(Value::as_array)
+            .is_some_and(Vec::is_empty)
+    }
+
+    /// True if the field is the number zero.
+    pub(crate) fn is_zero(&self, field: &str) -> bool {
+        self.map.get(field).and_then(Value::as_f64) == Some(0.0)
+    }
+
+    /// True if the field is `true`.
+    pub(crate) fn is_true(&self, field: &str) -> bool {
+        self.map.get(field) == Some(&Value::Bool(true))
+    }
+
     /// Reads a field if it is there.
     pub(crate) fn read<T>(
         &mut self,

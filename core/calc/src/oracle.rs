@@ -464,6 +464,9 @@ fn things(world: &World) -> impl Iterator<Item = Thing<'_>> {
         | Resource::Affinity(_)
         | Resource::Handle(_)
         | Resource::FelixConfig(_)
-        | Resource::ClusterInformation(_) => None,
+        | Resource::ClusterInformation(_)
+        | Resource::BgpConfiguration(_)
+        | Resource::BgpPeer(_)
+        | Resource::BgpFilter(_) => None,
     })
 }

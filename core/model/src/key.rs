@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::addr::Cidr;
+use crate::bgp::{BgpConfiguration, BgpFilter, BgpPeer};
 use crate::endpoint::{HostEndpoint, HostEndpointId, WorkloadEndpoint, WorkloadEndpointId};
 use crate::ipam::{Affinity, AffinityId, Block, Handle, IpPool, IpReservation, IpamConfig};
 use crate::node::{ClusterInformation, ConfigScope, FelixConfig, Node};
@@ -93,6 +94,12 @@ pub enum Resource {
     FelixConfig(FelixConfig),
     /// For [`Key::ClusterInformation`].
     ClusterInformation(ClusterInformation),
+    /// For [`Key::BgpConfiguration`].
+    BgpConfiguration(Box<BgpConfiguration>),
+    /// For [`Key::BgpPeer`].
+    BgpPeer(Box<BgpPeer>),
+    /// For [`Key::BgpFilter`].
+    BgpFilter(Box<BgpFilter>),
 }
 
 /// What changed: the object as it is, or `None` for absent (or invalid, and so absent).

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod addr;
+pub mod bgp;
 pub mod endpoint;
 pub mod ipam;
 pub mod key;

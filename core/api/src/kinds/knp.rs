@@ -145,17 +145,18 @@ fn rule(fields: &mut Fields<'_>, ns: &str, direction: Direction) -> Option<Vec<R
     Some(out)
 }
 
-/// The ports of each protocol, by the protocol's name; `None` is every port, and wins over any list.
-fn by_protocol(
-    ports: Vec<(Protocol, Option<PortMatch>)>,
+/// The ports of each protocol, by the protocol's name; `None` is every protocol, and every port, and wins over any list.
+pub(super) fn by_protocol(
+    ports: Vec<(Option<Protocol>, Option<PortMatch>)>,
 ) -> Vec<(Option<Protocol>, Option<Vec<PortMatch>>)> {
-    if ports.is_empty() {
+    if ports.is_empty() || ports.contains(&(None, None)) {
         return vec![(None, None)];
     }
-    let mut by_name: BTreeMap<String, (Protocol, Option<Vec<PortMatch>>)> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, (Option<Protocol>, Option<Vec<PortMatch>>)> = BTreeMap::new();
     for (protocol, port) in ports {
+        let name = protocol.map_or_else(String::new, |protocol| protocol.to_string());
         let entry = by_name
-            .entry(protocol.to_string())
+            .entry(name)
             .or_insert_with(|| (protocol, Some(Vec::new())));
         match (&mut entry.1, port) {
             (Some(list), Some(port)) => list.push(port),
@@ -165,7 +166,7 @@ fn by_protocol(
     }
     by_name
         .into_values()
-        .map(|(protocol, ports)| (Some(protocol), ports.map(simplified)))
+        .map(|(protocol, ports)| (protocol, ports.map(simplified)))
         .collect()
 }
 
@@ -196,7 +197,7 @@ fn simplified(ports: Vec<PortMatch>) -> Vec<PortMatch> {
 }
 
 /// One entry of `ports`: TCP unless it says otherwise, every port unless it names one.
-fn port(fields: &mut Fields<'_>) -> Option<(Protocol, Option<PortMatch>)> {
+fn port(fields: &mut Fields<'_>) -> Option<(Option<Protocol>, Option<PortMatch>)> {
     let words = [
         ("TCP", Protocol::TCP),
         ("UDP", Protocol::UDP),
@@ -213,7 +214,7 @@ fn port(fields: &mut Fields<'_>) -> Option<(Protocol, Option<PortMatch>)> {
     if (given && protocol.is_none()) || (has_port && port.is_none()) {
         return None;
     }
-    Some((protocol.unwrap_or(Protocol::TCP), port))
+    Some((Some(protocol.unwrap_or(Protocol::TCP)), port))
 }
 
 fn port_value(item: Item<'_>, end: Option<i64>) -> Option<PortMatch> {
@@ -275,7 +276,7 @@ fn ip_block(fields: &mut Fields<'_>) -> (Option<Cidr>, Vec<Cidr>) {
 }
 
 /// The terms of a Kubernetes label selector in Calico's language, in upstream's order.
-fn label_selector(item: Item<'_>) -> Option<Vec<String>> {
+pub(super) fn label_selector(item: Item<'_>) -> Option<Vec<String>> {
     item.object(|fields| {
         let labels = fields.read("matchLabels", |item| {
             item.string_map(|at, key, value| {
@@ -353,7 +354,7 @@ fn expression(fields: &mut Fields<'_>) -> Option<String> {
 }
 
 /// Pods are the endpoints that Kubernetes orchestrates.
-fn pods(terms: &[String]) -> Option<Selector> {
+pub(super) fn pods(terms: &[String]) -> Option<Selector> {
     let mut text = format!("{} == 'k8s'", labels::ORCHESTRATOR);
     for term in terms {
         text.push_str(" && ");
@@ -363,6 +364,6 @@ fn pods(terms: &[String]) -> Option<Selector> {
 }
 
 /// A selector of namespaces without terms means all of them.
-fn namespaces(terms: &[String]) -> Option<Selector> {
+pub(super) fn namespaces(terms: &[String]) -> Option<Selector> {
     Selector::parse(&terms.join(" && ")).ok()
 }

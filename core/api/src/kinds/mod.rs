@@ -3,6 +3,9 @@
 //! [`read`] serves both admission (which throws the model value away) and decoding (which throws nothing away): what is
 //! admitted decodes.
 
+pub(crate) mod bgp;
+pub(crate) mod cnp;
+pub(crate) mod controllers;
 pub(crate) mod endpoints;
 pub(crate) mod felix;
 pub(crate) mod ipam;
@@ -138,16 +141,22 @@ fn body(
         Kind::StagedGlobalNetworkPolicy => policy::staged_global_network_policy(fields),
         Kind::KubernetesNetworkPolicy => knp::read(id, fields),
         Kind::StagedKubernetesNetworkPolicy => knp::staged(id, fields),
-        Kind::KubernetesClusterNetworkPolicy
-        | Kind::BgpConfiguration
-        | Kind::BgpPeer
-        | Kind::BgpFilter
-        | Kind::KubeControllersConfiguration
-        | Kind::CalicoNodeStatus
-        | Kind::LiveMigration => {
-            fields.ignore(&["spec", "status"]);
+        Kind::BgpConfiguration => bgp::configuration(id, fields),
+        Kind::BgpPeer => bgp::peer(fields),
+        Kind::BgpFilter => bgp::filter::filter(fields),
+        Kind::KubeControllersConfiguration => {
+            controllers::configuration(id, fields);
             None
         }
+        Kind::CalicoNodeStatus => {
+            controllers::node_status(fields);
+            None
+        }
+        Kind::LiveMigration => {
+            controllers::live_migration(fields);
+            None
+        }
+        Kind::KubernetesClusterNetworkPolicy => cnp::read(fields),
         Kind::Tier => policy::tier(id, fields),
         Kind::NetworkSet => sets::network_set(id, meta, fields),
         Kind::GlobalNetworkSet => sets::global_network_set(meta, fields),

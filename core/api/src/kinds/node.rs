@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 
 use model::{Cidr, ClusterInformation, Family, Node, Resource};
-use serde_json::Value;
 
 use super::{Metadata, spec};
-use crate::fields::{address, address_v4, address_v6, mac, text};
+use crate::fields::{address, address_v4, address_v6, as_number, mac, text};
 use crate::reader::{Fields, Item};
 
 /// What a node's `bgp` says.
@@ -104,28 +103,6 @@ fn address_and_subnet(item: Item<'_>, family: Family) -> Option<(IpAddr, Cidr)> 
         );
     }
     both
-}
-
-/// A number, or the dotted form `64.1000`.
-fn as_number(item: Item<'_>) -> Option<u32> {
-    let dotted = |text: &str| match text.split_once('.') {
-        Some((high, low)) => {
-            let high = u32::from(high.parse::<u16>().ok()?);
-            Some(high << 16 | u32::from(low.parse::<u16>().ok()?))
-        }
-        None => text.parse().ok(),
-    };
-    let parsed = match item.value {
-        Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
-        Value::String(text) => dotted(text),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    if parsed.is_none() {
-        item.wrong(
-            "is no AS number: a number from 0 to 4294967295, or two up to 65535 joined by '.'",
-        );
-    }
-    parsed
 }
 
 fn node_address(item: Item<'_>) -> Option<IpAddr> {

@@ -241,35 +241,33 @@ fn global(fields: &mut Fields<'_>, staged: Staged) -> Resource {
     policy(spec, selector, flags)
 }
 
-/// Joins the selectors as upstream does: `all()` anywhere, once another selector has been joined to it, means "has a
-/// namespace" or "has a service account".
 fn global_selector(spec: &Common, namespaces: Option<&Selector>) -> Selector {
     let mut selector = spec.selector.clone();
-    let join = |left: Option<Selector>, right: &Selector, prefix: &str, label: &str| {
-        let right = right.with_prefix(prefix);
-        let joined = match left {
-            Some(left) => left.and(&right),
-            None => right,
-        };
-        Some(replaced(&joined, label))
-    };
     if let Some(namespaces) = namespaces {
-        selector = join(
-            selector,
-            namespaces,
-            labels::NAMESPACE_PREFIX,
-            labels::NAMESPACE,
-        );
+        let (prefix, label) = (labels::NAMESPACE_PREFIX, labels::NAMESPACE);
+        selector = Some(join(selector, namespaces, prefix, label));
     }
     if let Some(accounts) = &spec.accounts {
-        selector = join(
-            selector,
-            accounts,
-            labels::SERVICE_ACCOUNT_PREFIX,
-            labels::SERVICE_ACCOUNT,
-        );
+        let (prefix, label) = (labels::SERVICE_ACCOUNT_PREFIX, labels::SERVICE_ACCOUNT);
+        selector = Some(join(selector, accounts, prefix, label));
     }
     selector.unwrap_or_else(Selector::all)
+}
+
+/// Joins the selectors as upstream does: `all()` anywhere, once another selector has been joined to it, means "has a
+/// namespace" or "has a service account".
+pub(super) fn join(
+    left: Option<Selector>,
+    right: &Selector,
+    prefix: &str,
+    label: &str,
+) -> Selector {
+    let right = right.with_prefix(prefix);
+    let joined = match left {
+        Some(left) => left.and(&right),
+        None => right,
+    };
+    replaced(&joined, label)
 }
 
 fn check_flags(fields: &Fields<'_>, spec: &Common, flags: Flags) {
