@@ -1,10 +1,12 @@
 //! Lets an IPAM machine work on a store: its questions become reads, its writes a commit. The one driver of all programs.
 
+use std::collections::BTreeMap;
+
 use api::Kind;
 use ipam::{Change, Entry, Expect, Machine, Operation, Reply, Step};
 use model::{AffinityOwner, Family, Key};
 
-use crate::{CommitError, Datastore, Query, ReadError, Revision, Snapshot, Write};
+use crate::{CommitError, CommitMode, Datastore, Query, ReadError, Revision, Snapshot, Write};
 
 /// What is read and written beside an operation's own reads and writes, so that both together are one request each.
 pub struct Beside<'a, E> {
@@ -79,15 +81,11 @@ pub async fn drive_beside<S: Datastore, O: Operation, E>(
                 extra = (beside.writes)(&snapshot).map_err(DriveError::Beside)?;
                 Reply::Snapshot(ipam_entries(&snapshot))
             }
-            Step::Commit(writes) => {
-                let mut all = encode(ipam::merge(writes))?;
-                all.append(&mut extra);
-                commit(store, &all).await?
-            }
+            Step::Commit(writes) => make(store, writes, std::mem::take(&mut extra)).await?,
             Step::Done(outcome) => {
                 // The operation had nothing to write, but its caller may.
                 let rest = std::mem::take(&mut extra);
-                match commit(store, &rest).await? {
+                match make(store, Vec::new(), rest).await? {
                     Reply::Conflict => Reply::Conflict,
                     Reply::Start | Reply::Snapshot(_) | Reply::Committed => return Ok(outcome),
                 }
@@ -135,6 +133,40 @@ async fn read<S: Datastore, E>(
     store.read(&queries).await.map_err(DriveError::Read)
 }
 
+/// Makes an operation's writes and what stands beside them: all at once where the store can, else in the order given, which
+/// is safe wherever it stops.
+async fn make<S: Datastore, E>(
+    store: &S,
+    writes: Vec<ipam::Write>,
+    beside: Vec<Write>,
+) -> Result<Reply, DriveError<E>> {
+    if let CommitMode::Transaction { at_most } = store.capabilities().commit {
+        let mut all = encode(ipam::merge(writes.clone()))?;
+        if all.len() + beside.len() <= at_most {
+            all.extend(beside);
+            return commit(store, &all).await;
+        }
+    }
+    let mut written: BTreeMap<Key, Revision> = BTreeMap::new();
+    for mut write in writes {
+        if let (Expect::AsWritten, Some(revision)) = (write.expect, written.get(&write.key)) {
+            write.expect = Expect::Unchanged(ipam::Revision(revision.get()));
+        }
+        let key = write.key.clone();
+        match store.commit(&encode(vec![write])?).await {
+            Ok(revision) => written.insert(key, revision),
+            Err(error) if error.is_conflict() => return Ok(Reply::Conflict),
+            Err(error) => return Err(DriveError::Commit(error)),
+        };
+    }
+    for write in beside {
+        if let Reply::Conflict = commit(store, &[write]).await? {
+            return Ok(Reply::Conflict);
+        }
+    }
+    Ok(Reply::Committed)
+}
+
 /// Makes writes, if there are any; what somebody else was faster with is a conflict.
 async fn commit<S: Datastore, E>(store: &S, writes: &[Write]) -> Result<Reply, DriveError<E>> {
     if writes.is_empty() {
@@ -180,7 +212,8 @@ fn translate(query: &ipam::Query) -> Vec<Query> {
     }
 }
 
-/// The writes of a merged commit: what follows an earlier write of it is that write, so nothing stands there yet.
+/// Writes as the store has them. One that follows an earlier write of its commit is that write, or knows its revision: there
+/// is nothing yet that it could replace.
 fn encode<E>(writes: Vec<ipam::Write>) -> Result<Vec<Write>, DriveError<E>> {
     let write = |write: ipam::Write| {
         let ipam::Write {
