@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod objects;
 pub mod rng;
 pub mod servers;
+pub mod structural;
 pub mod worlds;

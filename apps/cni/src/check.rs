@@ -10,7 +10,6 @@ use crate::error::{CniError, Code};
 use crate::identity;
 use crate::interface;
 use crate::result::Outcome;
-use crate::routes;
 use crate::store;
 
 /// Checks an attachment.
@@ -36,10 +35,9 @@ pub(crate) fn check(
     let snapshot = store.read(&attachment::queries(&ids))?;
     let found = ids.iter().find_map(|id| {
         let endpoint = attachment::endpoint(&snapshot, id)?;
-        let own = endpoint.container_id.as_deref() == Some(&*call.container);
-        own.then_some((id, endpoint))
+        (endpoint.container_id.as_deref() == Some(&*call.container)).then_some(endpoint)
     });
-    let (id, endpoint) = found.ok_or_else(|| {
+    let endpoint = found.ok_or_else(|| {
         CniError::new(
             Code::Differs,
             format!(
@@ -57,14 +55,7 @@ pub(crate) fn check(
         }
     }
     let addrs: Vec<IpAddr> = endpoint.nets.iter().map(|net| net.addr()).collect();
-    let routes = routes::wanted(conf, id)?;
-    interface::verify(
-        &netns,
-        &endpoint.interface,
-        &call.interface,
-        &addrs,
-        &routes,
-    )?;
+    interface::verify(&netns, &endpoint.interface, &call.interface, &addrs)?;
     if conf.ipam.kind != delegate::OWN {
         delegate::run(&conf.ipam.kind, call, "CHECK", stdin)?;
     }

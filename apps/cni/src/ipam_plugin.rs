@@ -9,18 +9,11 @@ use crate::conf::NetConf;
 use crate::environment::{Call, Variables};
 use crate::error::{CniError, Code};
 use crate::identity;
-use crate::lock;
-use crate::log::Log;
 use crate::result::Outcome;
 use crate::store;
 
 /// Assigns addresses.
-pub(crate) fn add(
-    conf: &NetConf,
-    call: &Call,
-    variables: &Variables,
-    log: &Log,
-) -> Result<Outcome, CniError> {
+pub(crate) fn add(conf: &NetConf, call: &Call, variables: &Variables) -> Result<Outcome, CniError> {
     conf.check_name()?;
     let node = identity::node_name(conf)?;
     let mut machine = attachment::assignment(conf, call, &node)?;
@@ -31,7 +24,6 @@ pub(crate) fn add(
     let queries: Vec<Query> = information
         .chain(datastore::queries_of(&mut machine))
         .collect();
-    let _lock = lock::addresses(conf, log);
     let snapshot = store.read(&queries)?;
     store::check_ready(&snapshot)?;
     let assigned = store.run(machine, &[], Some(snapshot), &mut |_| Ok(Vec::new()))?;
@@ -43,15 +35,9 @@ pub(crate) fn add(
 }
 
 /// Gives addresses back.
-pub(crate) fn del(
-    conf: &NetConf,
-    call: &Call,
-    variables: &Variables,
-    log: &Log,
-) -> Result<(), CniError> {
+pub(crate) fn del(conf: &NetConf, call: &Call, variables: &Variables) -> Result<(), CniError> {
     conf.check_name()?;
     let store = store::open(conf, variables)?;
-    let _lock = lock::addresses(conf, log);
     let machine = release_handles(attachment::handles(conf, call), store::now());
     let released = store.run_alone(machine)?;
     released

@@ -8,7 +8,6 @@ pub mod follow;
 pub mod host;
 pub mod install;
 pub mod ledger;
-mod locals;
 pub mod options;
 pub mod parameters;
 pub mod probes;

@@ -2,8 +2,8 @@
 
 use super::shared::{SECRET, STRING, as_number, cidr, enabled, name, priority, selector};
 use super::table::{
-    Cel, Field, Merge, Schema, atomic, cel, flag, forbid, integer, object, opt, req, set, text,
-    word,
+    Cel, Field, Merge, Schema, atomic, cel, demand, flag, forbid, integer, object, opt, req, set,
+    text, word,
 };
 
 const COMMUNITY: Schema = object(
@@ -131,12 +131,12 @@ pub(super) const PEER: Schema = object(
 
 const PEER_RULES: &[Cel] = &[
     forbid(
-        ".node",
+        ".nodeSelector",
         "node and nodeSelector exclude one another",
         "!has(self.node) || self.node == '' || !has(self.nodeSelector) || self.nodeSelector == ''",
     ),
     forbid(
-        ".peerIP",
+        ".peerSelector",
         "peerIP and peerSelector exclude one another",
         "!has(self.peerIP) || self.peerIP == '' || !has(self.peerSelector) || self.peerSelector == ''",
     ),
@@ -321,14 +321,19 @@ const RULE_V6_FIELDS: [Field; 11] = filter_rule(
 );
 
 const FILTER_RULES: &[Cel] = &[
-    cel(
+    demand(
         ".matchOperator",
-        "cidr and matchOperator come together",
-        "(has(self.cidr) && self.cidr != '') == (has(self.matchOperator) && self.matchOperator != '')",
+        "is required beside cidr",
+        "!has(self.cidr) || self.cidr == '' || (has(self.matchOperator) && self.matchOperator != '')",
+    ),
+    demand(
+        ".cidr",
+        "is required beside matchOperator",
+        "!has(self.matchOperator) || self.matchOperator == '' || (has(self.cidr) && self.cidr != '')",
     ),
     cel(
-        ".cidr",
-        "prefixLength needs a cidr",
+        ".prefixLength",
+        "needs a cidr beside it",
         "!has(self.prefixLength) || (has(self.cidr) && self.cidr != '')",
     ),
     cel(

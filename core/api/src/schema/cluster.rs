@@ -33,8 +33,8 @@ pub(super) const HOST_ENDPOINT: Schema = object(
 )
 .rules(&[
     cel(
-        "",
-        "needs interfaceName or expectedIPs",
+        ".interfaceName",
+        "is required when there are no expectedIPs",
         "(has(self.interfaceName) && self.interfaceName != '') || (has(self.expectedIPs) && self.expectedIPs.size() > 0)",
     ),
     demand(".node", "a host endpoint is some node's", "has(self.node) && self.node != ''"),

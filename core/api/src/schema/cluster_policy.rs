@@ -64,7 +64,7 @@ const DESTINATION: Schema = object(
 )
 .sized(1, 1);
 
-const TRANSPORT: Schema = object("", &[opt("destinationPort", DESTINATION)]).not_empty();
+const TRANSPORT: Schema = object("", &[req("destinationPort", DESTINATION)]);
 
 const PROTOCOL: Schema = object(
     "Exactly one of them.",

@@ -119,8 +119,8 @@ const TABLES: Schema = object("", TABLE_BOUNDS).rules(&[
 const OLD_TABLES: Schema = object("", TABLE_BOUNDS).rules(&[
     cel(".min", "tables begin at 1", "self.min >= 1"),
     cel(
-        ".max",
-        "must not be less than min, nor greater than 250",
+        "",
+        "must be a range within 1 to 250",
         "self.max >= self.min && self.max <= 250",
     ),
 ]);

@@ -56,14 +56,9 @@ const POOL_RULES: &[Cel] = &[
         "!has(self.ipipMode) || self.ipipMode in ['', 'Never'] || !has(self.vxlanMode) || self.vxlanMode in ['', 'Never']",
     ),
     forbid(
-        ".ipipMode",
+        ".allowedUses",
         "a pool for load balancers has no encapsulation",
-        "!has(self.allowedUses) || !('LoadBalancer' in self.allowedUses) || !has(self.ipipMode) || self.ipipMode in ['', 'Never']",
-    ),
-    forbid(
-        ".vxlanMode",
-        "a pool for load balancers has no encapsulation",
-        "!has(self.allowedUses) || !('LoadBalancer' in self.allowedUses) || !has(self.vxlanMode) || self.vxlanMode in ['', 'Never']",
+        "!has(self.allowedUses) || !('LoadBalancer' in self.allowedUses) || ((!has(self.ipipMode) || self.ipipMode in ['', 'Never']) && (!has(self.vxlanMode) || self.vxlanMode in ['', 'Never']))",
     ),
     forbid(
         ".allowedUses",

@@ -265,12 +265,6 @@ impl Schema {
         self
     }
 
-    /// Never without a field, item or character.
-    pub(super) const fn not_empty(mut self) -> Schema {
-        self.fewest = Some(1);
-        self
-    }
-
     /// The server fills this in, given as JSON.
     pub(super) const fn or(mut self, default: &'static str) -> Schema {
         self.default = default;
