@@ -1,6 +1,8 @@
 //! A container runtime that is not ours: containerd starts two containers through our CNI plugins, installed as a user
 //! installs them; policy holds between them; nothing is left when they are gone.
 //!
+//! And `calicoctl node` on such a machine: it checks it, starts the agent, sees it run, and collects its state.
+//!
 //! All of it runs in namespaces of its own (mounts, network, processes), with a private view of `/etc`, `/opt`, `/var/lib`
 //! and `/run`: a machine with no configuration, whose end takes everything along.
 
@@ -106,4 +108,48 @@ fn nothing_is_left(machine: &Machine) {
         "{checked}"
     );
     assert!(!machine.succeeds(&["sh", "-c", "ls /var/lib/cni/results | grep ."]));
+}
+
+#[test]
+fn calicoctl_starts_the_agent_and_sees_it_run() {
+    if let Some(missing) = machine::missing() {
+        eprintln!("SKIPPED: {missing}");
+        return;
+    }
+    let machine = Machine::start();
+    fn node<'a>(words: &[&'a str]) -> Vec<&'a str> {
+        [&["env", "TMPDIR=/run", "calicoctl", "node"], words].concat()
+    }
+    assert!(!machine.succeeds(&node(&["status"])));
+    let checked = machine.ok(&node(&["checksystem"]));
+    assert!(checked.contains("nf_tables"), "{checked}");
+    let shown = machine.ok(&node(&["run", "--dryrun"]));
+    assert!(shown.contains("calico component node"), "{shown}");
+    assert!(
+        !machine.succeeds(&node(&["status"])),
+        "a dry run starts nothing"
+    );
+
+    let run = node(&["run", "--no-default-ippools", "--log-dir=/run/log"]);
+    let ran = machine.ok(&run);
+    assert!(ran.contains("Calico node started successfully"), "{ran}");
+    let status = machine.ok(&node(&["status"]));
+    let is_ready = "Calico process is running.\nIt is ready.";
+    assert!(status.contains(is_ready), "{status}");
+    let pools = machine.ok(&["calicoctl", "get", "ippools", "-o", "name"]);
+    assert_eq!(pools, "", "no pools were asked for");
+    assert!(!machine.succeeds(&run), "one agent is enough");
+
+    let collected = machine.ok(&node(&["diags", "--log-dir=/run/log"]));
+    let archive = collected
+        .lines()
+        .find_map(|line| line.strip_prefix("Diags saved to "))
+        .expect("an archive");
+    let names = machine.ok(&["tar", "-tzf", archive]);
+    for name in ["nft_ruleset", "ipv4_route", "logs/calico-node.log"] {
+        let path = format!("diagnostics/{name}");
+        assert!(names.lines().any(|line| line == path), "{path} in {names}");
+    }
+    let ready = machine.ok(&["tar", "-xzOf", archive, "diagnostics/readiness"]);
+    assert!(ready.starts_with("ok"), "{ready}");
 }

@@ -78,9 +78,15 @@ pub(crate) enum Verb {
     /// Manage addresses: blocks, allocations, settings
     #[command(subcommand, arg_required_else_help = true)]
     Ipam(IpamVerb),
+    /// Manage the agent of this host
+    #[command(subcommand, arg_required_else_help = true)]
+    Node(NodeVerb),
     /// Manage the store itself
     #[command(subcommand, arg_required_else_help = true)]
     Datastore(DatastoreVerb),
+    /// Look at the whole cluster
+    #[command(subcommand, arg_required_else_help = true)]
+    Cluster(ClusterVerb),
     /// Say whether policy lets one endpoint reach another, and which rule decides
     Explain(ExplainArgs),
     /// Print a script that completes commands in a shell
@@ -321,6 +327,15 @@ pub(crate) enum DatastoreVerb {
     /// Move all that a datastore holds to another
     #[command(subcommand, arg_required_else_help = true)]
     Migrate(MigrateVerb),
+    /// Give policies of the default tier that a release before v3.32 stored as default.NAME their name
+    MigratePolicyNames(PolicyNamesArgs),
+}
+
+/// `datastore migrate-policy-names`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyNamesArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
 }
 
 /// `datastore migrate`.
@@ -344,6 +359,115 @@ pub(crate) struct MigrateArgs {
 pub(crate) struct BackupArgs {
     /// The file to write; it must not exist
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+}
+
+/// `node`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeVerb {
+    /// Say whether the agent runs, and how it is
+    Status,
+    /// Collect what explains the state of this host in an archive
+    Diags(NodeDiagsArgs),
+    /// Say whether this host can run the agent
+    Checksystem(NodeChecksystemArgs),
+    /// Start the agent
+    Run(Box<NodeRunArgs>),
+}
+
+/// `node diags`.
+#[derive(Debug, Args)]
+pub(crate) struct NodeDiagsArgs {
+    /// The directory with Calico's logs
+    #[arg(long, default_value = "/var/log/calico", value_name = "DIR")]
+    pub(crate) log_dir: PathBuf,
+}
+
+/// `node checksystem`.
+#[derive(Debug, Args)]
+pub(crate) struct NodeChecksystemArgs {
+    /// The kernel's configuration, if it is in no usual place
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) kernel_config: Option<PathBuf>,
+}
+
+/// `node run`.
+#[derive(Debug, Args)]
+pub(crate) struct NodeRunArgs {
+    /// The node's IPv4 address, or autodetect
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip: Option<String>,
+    /// The node's IPv6 address, or autodetect
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip6: Option<String>,
+    /// The node's AS number
+    #[arg(long = "as", value_name = "NUMBER")]
+    pub(crate) as_number: Option<String>,
+    /// The node's name; the host's if it is not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// How the IPv4 address is found
+    #[arg(long, default_value = "first-found", value_name = "METHOD")]
+    pub(crate) ip_autodetection_method: String,
+    /// How the IPv6 address is found
+    #[arg(long, default_value = "first-found", value_name = "METHOD")]
+    pub(crate) ip6_autodetection_method: String,
+    /// The directory for the agent's log
+    #[arg(long, default_value = "/var/log/calico", value_name = "DIR")]
+    pub(crate) log_dir: PathBuf,
+    /// Taken so that scripts go on working: no image is needed
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) node_image: Option<String>,
+    /// What routes between nodes: bird or none
+    #[arg(long, default_value = "bird", value_name = "NAME")]
+    pub(crate) backend: String,
+    /// Only print what would be started
+    #[arg(long)]
+    pub(crate) dryrun: bool,
+    /// Stay in the foreground, as an init system wants it
+    #[arg(long)]
+    pub(crate) init_system: bool,
+    /// Make no pools of addresses
+    #[arg(long)]
+    pub(crate) no_default_ippools: bool,
+    /// A file of Felix parameters
+    #[arg(long, value_name = "FILE")]
+    pub(crate) felix_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+}
+
+/// `cluster`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterVerb {
+    /// Collect what explains the state of a Kubernetes cluster in an archive
+    Diags(ClusterDiagsArgs),
+}
+
+/// `cluster diags`.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterDiagsArgs {
+    /// Only logs that are not older, such as 30m or 2h
+    #[arg(long, default_value = "0s", value_name = "DURATION")]
+    pub(crate) since: String,
+    /// At most this many logs of each component
+    #[arg(
+        long,
+        default_value_t = 5,
+        allow_negative_numbers = true,
+        value_name = "NUMBER"
+    )]
+    pub(crate) max_logs: i64,
+    /// At most this many collectors at once
+    #[arg(long, default_value_t = 10, value_name = "NUMBER")]
+    pub(crate) max_parallelism: usize,
+    /// Nodes whose logs are taken first
+    #[arg(long, value_delimiter = ',', value_name = "NODE,...")]
+    pub(crate) focus_nodes: Vec<String>,
+    /// Leave the collected files beside the archive
+    #[arg(long)]
+    pub(crate) skip_temp_dir_cleanup: bool,
     #[command(flatten)]
     pub(crate) config: ConfigArg,
 }

@@ -1,5 +1,6 @@
 //! Which store, how it is opened, and whether its cluster is of our version.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use api::{Kind, Object};
@@ -106,6 +107,13 @@ pub(crate) fn text_at<'a>(object: &'a Object, pointer: &str) -> &'a str {
         .pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or("")
+}
+
+/// The configuration file's settings as the variables that an agent reads.
+pub(crate) fn environment_of(config: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let settings = settings(config)?.unwrap_or_default();
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    Ok(settings.as_environment().into_iter().map(owned).collect())
 }
 
 /// What the configuration file says about the store. Only a file that was asked for must exist.

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::cli::{Cli, DatastoreVerb, Global, IpamVerb, MigrateVerb, Verb};
+use crate::cli::{Cli, ClusterVerb, DatastoreVerb, Global, IpamVerb, MigrateVerb, NodeVerb, Verb};
 use crate::migrate::lock::Readiness;
 use crate::outcome::{ExitCodes, Failure, Status};
 use crate::session::{Output, Session};
-use crate::{addresses, explain, migrate, verbs};
+use crate::{addresses, cluster, explain, migrate, node, verbs};
 
 /// Runs calicoctl on the arguments of a process, its own name first, with the process's streams and environment.
 pub fn run(args: Vec<OsString>) -> ExitCode {
@@ -114,6 +114,11 @@ fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {
             global.log_level
         )));
     }
+    if let Some(context) = &global.context {
+        // Upstream's name of it; whoever connects to Kubernetes reads it.
+        let name = "K8S_CURRENT_CONTEXT".to_owned();
+        session.environment.insert(name, context.clone());
+    }
     match &cli.verb {
         Verb::Create(args) => verbs::write::create(args, global, session),
         Verb::Apply(args) => verbs::write::apply(args, global, session),
@@ -131,6 +136,14 @@ fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {
         Verb::Ipam(IpamVerb::Split(args)) => addresses::split::run(args, global, session),
         Verb::Datastore(DatastoreVerb::Backup(args)) => verbs::backup::run(args, global, session),
         Verb::Datastore(DatastoreVerb::Migrate(verb)) => migrate(verb, global, session),
+        Verb::Datastore(DatastoreVerb::MigratePolicyNames(args)) => {
+            verbs::policy_names::run(args, global, session)
+        }
+        Verb::Node(NodeVerb::Status) => node::status::run(session),
+        Verb::Node(NodeVerb::Diags(args)) => node::diags::run(args, session),
+        Verb::Node(NodeVerb::Checksystem(args)) => node::checksystem::run(args, session),
+        Verb::Node(NodeVerb::Run(args)) => node::run::run(args, global, session),
+        Verb::Cluster(ClusterVerb::Diags(args)) => cluster::run(args, global, session),
         Verb::Completion(args) => {
             let mut command = Cli::command();
             clap_complete::generate(args.shell, &mut command, "calicoctl", &mut session.out);

@@ -5,6 +5,7 @@ pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod label;
 pub(crate) mod patch;
+pub(crate) mod policy_names;
 pub(crate) mod version;
 pub(crate) mod write;
 

@@ -156,6 +156,25 @@ const POD_CIDRS: Group = &[("usePodCIDR", "USE_POD_CIDR")];
 
 type Group = &'static [(&'static str, &'static str)];
 
+/// Every setting that has a name in the environment.
+const GROUPS: [Group; 8] = [
+    ETCD_PLACE, ETCD_USER, ETCD_TLS, K8S_PLACE, K8S_QPS, K8S_BURST, API_GROUP, POD_CIDRS,
+];
+
+impl FileSettings {
+    /// The variables that tell a program the same as this file; what has no variable is left out.
+    #[must_use]
+    pub fn as_environment(&self) -> BTreeMap<&'static str, &str> {
+        let names = GROUPS.iter().copied().flatten();
+        names
+            .filter(|(_, variable)| !variable.is_empty())
+            .filter_map(|(field, variable)| {
+                Some((*variable, self.settings.get(*field)?.value.reveal()))
+            })
+            .collect()
+    }
+}
+
 /// The values of one group, with the names they stand under.
 struct Found(BTreeMap<&'static str, (String, String)>);
 
