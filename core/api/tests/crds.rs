@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::schema::{Form, Group, Schema, crds, schemas};
+use api::kubernetes::Group;
+use api::schema::{Form, Schema, crds, schemas};
 use api::{AdmitOptions, Problem, admit};
 use serde_json::{Value, json};
 use testkit::objects::{self, Refused, same_field, valid, wrong};
@@ -20,9 +21,9 @@ fn lines(problems: &[Problem]) -> String {
     lines.collect()
 }
 
-/// The definitions of v3 and of Kubernetes' own kind, by kind.
+/// The definitions of v3, by kind.
 fn definitions() -> BTreeMap<String, Value> {
-    let all = crds(Group::V3).into_iter().chain(crds(Group::Kubernetes));
+    let all = crds(Group::V3).into_iter();
     all.map(|crd| {
         let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or("");
         (kind.to_owned(), crd)
@@ -147,24 +148,21 @@ fn alone(schema: &Schema) -> Vec<(String, Value)> {
 #[test]
 fn admission_knows_every_field_of_the_schemas() {
     let mut unknown = Vec::new();
-    for group in [Group::V3, Group::Kubernetes] {
-        for structure in schemas(group) {
-            let version = format!("{}/{}", group.name(), group.version());
-            let parts = [("spec", Some(structure.spec)), ("status", structure.status)];
-            for (part, schema) in parts {
-                for (path, value) in schema.iter().flat_map(alone) {
-                    let object = json!({
-                        "apiVersion": version,
-                        "kind": structure.kind,
-                        "metadata": {"name": "default", "namespace": "default"},
-                        part: value,
-                    });
-                    let path = format!("{part}{path}");
-                    let stranger = problems(object).into_iter().find(|problem| {
-                        problem.field == path && problem.message.contains("is no field")
-                    });
-                    unknown.extend(stranger.map(|_| format!("{} {path}", structure.kind)));
-                }
+    for structure in schemas() {
+        let parts = [("spec", Some(structure.spec)), ("status", structure.status)];
+        for (part, schema) in parts {
+            for (path, value) in schema.iter().flat_map(alone) {
+                let object = json!({
+                    "apiVersion": structure.kind.api_version(),
+                    "kind": structure.kind.name(),
+                    "metadata": {"name": "default", "namespace": "default"},
+                    part: value,
+                });
+                let path = format!("{part}{path}");
+                let stranger = problems(object).into_iter().find(|problem| {
+                    problem.field == path && problem.message.contains("is no field")
+                });
+                unknown.extend(stranger.map(|_| format!("{} {path}", structure.kind)));
             }
         }
     }
@@ -191,9 +189,9 @@ fn the_examples_use_every_field_of_every_spec() {
         });
     }
     let mut unused = BTreeSet::new();
-    for structure in schemas(Group::V3).chain(schemas(Group::Kubernetes)) {
+    for structure in schemas() {
         let paths = alone(&structure.spec).into_iter();
-        unused.extend(paths.map(|(path, _)| place(structure.kind, &path)));
+        unused.extend(paths.map(|(path, _)| place(structure.kind.name(), &path)));
     }
     unused.retain(|place| !used.contains(place));
     assert!(unused.is_empty(), "{unused:#?}");

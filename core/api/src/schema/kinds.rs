@@ -2,7 +2,7 @@
 
 use super::table::{Cel, Need, Schema, parameters};
 use super::{bgp, cluster, cluster_policy, felix, ipam, policy};
-use crate::kind::Scope;
+use crate::kind::Kind;
 
 /// A column of `kubectl get`.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +30,8 @@ const fn column(
 /// One CRD.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crd {
-    pub(super) kind: &'static str,
-    pub(super) plural: &'static str,
+    pub(super) kind: Kind,
     pub(super) short: &'static [&'static str],
-    pub(super) scope: Scope,
     pub(super) columns: &'static [Column],
     pub(super) selectable: &'static [&'static str],
     pub(super) spec: Schema,
@@ -82,12 +80,10 @@ impl Crd {
     }
 }
 
-const fn cluster(kind: &'static str, plural: &'static str, spec: Schema) -> Crd {
+const fn crd(kind: Kind, spec: Schema) -> Crd {
     Crd {
         kind,
-        plural,
         short: &[],
-        scope: Scope::Cluster,
         columns: &[],
         selectable: &[],
         spec,
@@ -98,23 +94,16 @@ const fn cluster(kind: &'static str, plural: &'static str, spec: Schema) -> Crd 
     }
 }
 
-const fn namespaced(kind: &'static str, plural: &'static str, spec: Schema) -> Crd {
-    let mut crd = cluster(kind, plural, spec);
-    crd.scope = Scope::Namespaced;
-    crd
-}
-
 const AGE: Column = column("Age", "date", ".metadata.creationTimestamp", "");
 const TIER: Column = column("Tier", "string", ".spec.tier", "");
 const ORDER: Column = column("Order", "number", ".spec.order", "");
 const BY_TIER: &[&str] = &[".spec.tier"];
 
-/// Calico's own kinds, by plural.
-pub(super) const CALICO: &[Crd] = &[
-    cluster("BGPConfiguration", "bgpconfigurations", bgp::CONFIGURATION)
-        .short(&["bgpconfig", "bgpconfigs"]),
-    cluster("BGPFilter", "bgpfilters", bgp::FILTER),
-    cluster("BGPPeer", "bgppeers", bgp::PEER).columns(&[
+/// The kinds, by plural.
+pub(super) const CRDS: &[Crd] = &[
+    crd(Kind::BgpConfiguration, bgp::CONFIGURATION).short(&["bgpconfig", "bgpconfigs"]),
+    crd(Kind::BgpFilter, bgp::FILTER),
+    crd(Kind::BgpPeer, bgp::PEER).columns(&[
         column(
             "Node Selector",
             "string",
@@ -147,7 +136,7 @@ pub(super) const CALICO: &[Crd] = &[
             "The peer's AS number",
         ),
     ]),
-    cluster("BlockAffinity", "blockaffinities", ipam::AFFINITY)
+    crd(Kind::BlockAffinity, ipam::AFFINITY)
         .short(&["affinity", "affinities"])
         .columns(&[
             column("CIDR", "string", ".spec.cidr", "The block"),
@@ -155,59 +144,51 @@ pub(super) const CALICO: &[Crd] = &[
             column("Type", "string", ".spec.type", "What kind of owner that is"),
         ])
         .older("BlockAffinity", "blockaffinities", ipam::AFFINITY_V1),
-    cluster(
-        "CalicoNodeStatus",
-        "caliconodestatuses",
-        cluster::NODE_STATUS,
-    )
-    .columns(&[
-        column("Node", "string", ".spec.node", "The node"),
-        column("Classes", "string", ".spec.classes", "What it reports"),
-    ])
-    .status(cluster::NODE_STATUS_STATUS),
-    cluster(
-        "ClusterInformation",
-        "clusterinformations",
-        cluster::CLUSTER_INFORMATION,
-    )
-    .short(&["clusterinfo", "clusterinfos"])
-    .columns(&[
-        column(
-            "Version",
-            "string",
-            ".spec.calicoVersion",
-            "The release that the cluster runs",
-        ),
-        column(
-            "Ready",
-            "boolean",
-            ".spec.datastoreReady",
-            "Whether the datastore may be used",
-        ),
-        column(
-            "Types",
-            "string",
-            ".spec.clusterType",
-            "What the cluster is made of",
-        ),
-    ]),
-    cluster("FelixConfiguration", "felixconfigurations", FELIX).rules(felix::RULES),
-    cluster(
-        "GlobalNetworkPolicy",
-        "globalnetworkpolicies",
-        policy::GLOBAL_NETWORK_POLICY,
-    )
-    .short(&["gnp", "cgnp"])
-    .columns(&[TIER, ORDER, AGE])
-    .selectable(BY_TIER),
-    cluster(
-        "GlobalNetworkSet",
-        "globalnetworksets",
-        cluster::NETWORK_SET,
-    )
-    .short(&["gns"])
-    .columns(&[AGE]),
-    cluster("HostEndpoint", "hostendpoints", cluster::HOST_ENDPOINT)
+    crd(Kind::CalicoNodeStatus, cluster::NODE_STATUS)
+        .columns(&[
+            column("Node", "string", ".spec.node", "The node"),
+            column("Classes", "string", ".spec.classes", "What it reports"),
+        ])
+        .status(cluster::NODE_STATUS_STATUS),
+    crd(Kind::ClusterInformation, cluster::CLUSTER_INFORMATION)
+        .short(&["clusterinfo", "clusterinfos"])
+        .columns(&[
+            column(
+                "Version",
+                "string",
+                ".spec.calicoVersion",
+                "The release that the cluster runs",
+            ),
+            column(
+                "Ready",
+                "boolean",
+                ".spec.datastoreReady",
+                "Whether the datastore may be used",
+            ),
+            column(
+                "Types",
+                "string",
+                ".spec.clusterType",
+                "What the cluster is made of",
+            ),
+        ]),
+    crd(Kind::KubernetesClusterNetworkPolicy, cluster_policy::SPEC)
+        .short(&["cnp"])
+        .columns(&[
+            TIER,
+            column("Priority", "string", ".spec.priority", ""),
+            AGE,
+        ])
+        .status(cluster_policy::STATUS),
+    crd(Kind::FelixConfiguration, FELIX).rules(felix::RULES),
+    crd(Kind::GlobalNetworkPolicy, policy::GLOBAL_NETWORK_POLICY)
+        .short(&["gnp", "cgnp"])
+        .columns(&[TIER, ORDER, AGE])
+        .selectable(BY_TIER),
+    crd(Kind::GlobalNetworkSet, cluster::NETWORK_SET)
+        .short(&["gns"])
+        .columns(&[AGE]),
+    crd(Kind::HostEndpoint, cluster::HOST_ENDPOINT)
         .short(&["hep", "heps"])
         .columns(&[
             column("Node", "string", ".spec.node", "The host"),
@@ -218,7 +199,7 @@ pub(super) const CALICO: &[Crd] = &[
                 "The interface",
             ),
         ]),
-    cluster("IPAMBlock", "ipamblocks", ipam::BLOCK)
+    crd(Kind::IpamBlock, ipam::BLOCK)
         .columns(&[
             column("CIDR", "string", ".spec.cidr", "The block"),
             column(
@@ -230,40 +211,36 @@ pub(super) const CALICO: &[Crd] = &[
             column("ClaimTime", "date", ".spec.affinityClaimTime", "Since when"),
         ])
         .older("IPAMBlock", "ipamblocks", ipam::BLOCK_V1),
-    cluster(
-        "IPAMConfiguration",
-        "ipamconfigurations",
-        ipam::CONFIGURATION,
-    )
-    .short(&["ipamconfig", "ipamconfigs"])
-    .columns(&[
-        column(
-            "StrictAffinity",
-            "boolean",
-            ".spec.strictAffinity",
-            "Whether nodes keep to their own blocks",
-        ),
-        column(
-            "MaxBlocksPerHost",
-            "integer",
-            ".spec.maxBlocksPerHost",
-            "How many blocks a node may have",
-        ),
-        column(
-            "AutoAllocateBlocks",
-            "boolean",
-            ".spec.autoAllocateBlocks",
-            "Whether nodes claim blocks as they need them",
-        ),
-    ])
-    .older("IPAMConfig", "ipamconfigs", ipam::CONFIGURATION_V1),
-    cluster("IPAMHandle", "ipamhandles", ipam::HANDLE).columns(&[column(
+    crd(Kind::IpamConfiguration, ipam::CONFIGURATION)
+        .short(&["ipamconfig", "ipamconfigs"])
+        .columns(&[
+            column(
+                "StrictAffinity",
+                "boolean",
+                ".spec.strictAffinity",
+                "Whether nodes keep to their own blocks",
+            ),
+            column(
+                "MaxBlocksPerHost",
+                "integer",
+                ".spec.maxBlocksPerHost",
+                "How many blocks a node may have",
+            ),
+            column(
+                "AutoAllocateBlocks",
+                "boolean",
+                ".spec.autoAllocateBlocks",
+                "Whether nodes claim blocks as they need them",
+            ),
+        ])
+        .older("IPAMConfig", "ipamconfigs", ipam::CONFIGURATION_V1),
+    crd(Kind::IpamHandle, ipam::HANDLE).columns(&[column(
         "ID",
         "string",
         ".spec.handleID",
         "The handle",
     )]),
-    cluster("IPPool", "ippools", ipam::POOL)
+    crd(Kind::IpPool, ipam::POOL)
         .columns(&[
             column("CIDR", "string", ".spec.cidr", "The network"),
             column(
@@ -298,42 +275,35 @@ pub(super) const CALICO: &[Crd] = &[
             ),
         ])
         .status(ipam::POOL_STATUS),
-    cluster("IPReservation", "ipreservations", ipam::RESERVATION),
-    cluster(
-        "KubeControllersConfiguration",
-        "kubecontrollersconfigurations",
+    crd(Kind::IpReservation, ipam::RESERVATION),
+    crd(
+        Kind::KubeControllersConfiguration,
         cluster::CONTROLLERS_SPEC,
     )
     .short(&["kcc", "kccs"])
     .status(cluster::CONTROLLERS_STATUS),
-    namespaced("NetworkPolicy", "networkpolicies", policy::NETWORK_POLICY)
+    crd(Kind::NetworkPolicy, policy::NETWORK_POLICY)
         .short(&["cnp", "caliconetworkpolicy"])
         .columns(&[TIER, ORDER])
         .selectable(BY_TIER),
-    namespaced("NetworkSet", "networksets", cluster::NETWORK_SET),
-    cluster(
-        "StagedGlobalNetworkPolicy",
-        "stagedglobalnetworkpolicies",
+    crd(Kind::NetworkSet, cluster::NETWORK_SET),
+    crd(
+        Kind::StagedGlobalNetworkPolicy,
         policy::STAGED_GLOBAL_NETWORK_POLICY,
     )
     .short(&["sgnp"])
     .columns(&[TIER, ORDER])
     .selectable(BY_TIER),
-    namespaced(
-        "StagedKubernetesNetworkPolicy",
-        "stagedkubernetesnetworkpolicies",
+    crd(
+        Kind::StagedKubernetesNetworkPolicy,
         policy::STAGED_KUBERNETES_NETWORK_POLICY,
     )
     .short(&["sknp"]),
-    namespaced(
-        "StagedNetworkPolicy",
-        "stagednetworkpolicies",
-        policy::STAGED_NETWORK_POLICY,
-    )
-    .short(&["scnp", "snp"])
-    .columns(&[TIER, ORDER])
-    .selectable(BY_TIER),
-    cluster("Tier", "tiers", policy::TIER_SPEC)
+    crd(Kind::StagedNetworkPolicy, policy::STAGED_NETWORK_POLICY)
+        .short(&["scnp", "snp"])
+        .columns(&[TIER, ORDER])
+        .selectable(BY_TIER),
+    crd(Kind::Tier, policy::TIER_SPEC)
         .columns(&[
             column("Order", "integer", ".spec.order", "Where the tier stands"),
             column(
@@ -358,17 +328,3 @@ const FELIX: Schema = parameters(
     "How agents run: all of them (the object `default`), one (`node.` and its name), or those that nodeSelector names.",
 )
 .rules(felix::SPEC_RULES);
-
-/// The kind of Kubernetes' own that comes with us.
-pub(super) const CLUSTER_NETWORK_POLICY: Crd = cluster(
-    "ClusterNetworkPolicy",
-    "clusternetworkpolicies",
-    cluster_policy::SPEC,
-)
-.short(&["cnp"])
-.columns(&[
-    TIER,
-    column("Priority", "string", ".spec.priority", ""),
-    AGE,
-])
-.status(cluster_policy::STATUS);

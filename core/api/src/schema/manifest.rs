@@ -2,16 +2,21 @@
 
 use serde_json::{Map, Value, json};
 
+use super::felix;
 use super::kinds::Crd;
 use super::table::{Cel, Field, Form, Merge, Need, Reason, Schema};
-use super::{Group, felix};
-use crate::kind::Scope;
+use crate::kind::{CALICO_V3, Scope};
+use crate::kubernetes::Group;
 
-/// The CustomResourceDefinition of one kind in one group.
-pub(super) fn definition(crd: &Crd, group: Group) -> Value {
-    let (kind, plural, spec) = match (group, crd.older) {
-        (Group::V1, Some(older)) => older,
-        (Group::V1, None) | (Group::V3 | Group::Kubernetes, _) => (crd.kind, crd.plural, crd.spec),
+/// The CustomResourceDefinition of one kind, where Calico's own kinds are of one group.
+pub(super) fn definition(crd: &Crd, calico: Group) -> Value {
+    let (group, version) = group_of(crd, calico);
+    let older = crd.older.filter(|_| group == Group::V1.name());
+    let (kind, plural, spec) = older.unwrap_or((crd.kind.name(), plural(crd), crd.spec));
+    let need = if group == Group::V1.name() {
+        crd.older_need
+    } else {
+        Need::Required
     };
     let mut names = json!({
         "kind": kind,
@@ -20,12 +25,12 @@ pub(super) fn definition(crd: &Crd, group: Group) -> Value {
         "singular": kind.to_ascii_lowercase(),
     });
     let mut version = json!({
-        "name": group.version(),
+        "name": version,
         "served": true,
         "storage": true,
-        "schema": {"openAPIV3Schema": whole(crd, &spec, group)},
+        "schema": {"openAPIV3Schema": whole(crd, &spec, need)},
     });
-    if group != Group::V1 {
+    if group != Group::V1.name() {
         if !crd.short.is_empty() {
             names["shortNames"] = json!(crd.short);
         }
@@ -40,12 +45,12 @@ pub(super) fn definition(crd: &Crd, group: Group) -> Value {
     if crd.status.is_some() {
         version["subresources"] = json!({"status": {}});
     }
-    let scope = match crd.scope {
+    let scope = match crd.kind.scope() {
         Scope::Cluster => "Cluster",
         Scope::Namespaced => "Namespaced",
     };
-    let mut metadata = json!({"name": format!("{plural}.{}", group.name())});
-    if group == Group::Kubernetes {
+    let mut metadata = json!({"name": format!("{plural}.{group}")});
+    if crd.kind.api_version() != CALICO_V3 {
         // Kubernetes guards the names below its own domain: a definition says by which review it stands there.
         metadata["annotations"] = json!({
             "api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/network-policy-api/pull/347",
@@ -56,12 +61,27 @@ pub(super) fn definition(crd: &Crd, group: Group) -> Value {
         "kind": "CustomResourceDefinition",
         "metadata": metadata,
         "spec": {
-            "group": group.name(),
+            "group": group,
             "names": names,
             "scope": scope,
             "versions": [version],
         },
     })
+}
+
+/// Group and version that the kind is served in.
+pub(super) fn group_of(crd: &Crd, calico: Group) -> (&'static str, &'static str) {
+    let foreign = crd.kind.api_version().split_once('/');
+    match foreign.filter(|_| crd.kind.api_version() != CALICO_V3) {
+        Some(foreign) => foreign,
+        None => (calico.name(), calico.version()),
+    }
+}
+
+/// The plural in URLs. The store has a word of its own for the kind that is Kubernetes'.
+pub(super) fn plural(crd: &Crd) -> &'static str {
+    let plural = crd.kind.plural();
+    plural.strip_prefix("kubernetes").unwrap_or(plural)
 }
 
 fn columns(crd: &Crd) -> Value {
@@ -80,7 +100,7 @@ fn columns(crd: &Crd) -> Value {
 }
 
 /// The schema of whole objects.
-fn whole(crd: &Crd, spec: &Schema, group: Group) -> Value {
+fn whole(crd: &Crd, spec: &Schema, need: Need) -> Value {
     let mut properties = json!({
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
@@ -94,7 +114,7 @@ fn whole(crd: &Crd, spec: &Schema, group: Group) -> Value {
     if !spec.doc.is_empty() {
         whole["description"] = json!(spec.doc);
     }
-    if group != Group::V1 || crd.older_need == Need::Required {
+    if need == Need::Required {
         whole["required"] = json!(["metadata", "spec"]);
     }
     if !crd.rules.is_empty() {

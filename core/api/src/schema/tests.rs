@@ -4,11 +4,9 @@ use serde_json::Value;
 
 use super::*;
 
-const GROUPS: [Group; 3] = [Group::V1, Group::V3, Group::Kubernetes];
-
-/// Every schema of a group with its path, outermost first.
-fn walk(group: Group, visit: &mut dyn FnMut(&str, &Schema)) {
-    for structure in schemas(group) {
+/// Every schema with its path, outermost first.
+fn walk(visit: &mut dyn FnMut(&str, &Schema)) {
+    for structure in schemas() {
         inside(&format!("{}.spec", structure.kind), &structure.spec, visit);
         if let Some(status) = &structure.status {
             inside(&format!("{}.status", structure.kind), status, visit);
@@ -32,61 +30,44 @@ fn inside(path: &str, schema: &Schema, visit: &mut dyn FnMut(&str, &Schema)) {
 
 #[test]
 fn every_field_says_what_it_is_for() {
-    for group in GROUPS {
-        walk(group, &mut |path, schema| {
-            let item = path.ends_with("[]") || path.ends_with('*');
-            assert!(item || !schema.doc.is_empty(), "{path}");
-        });
-    }
+    walk(&mut |path, schema| {
+        let item = path.ends_with("[]") || path.ends_with('*');
+        assert!(item || !schema.doc.is_empty(), "{path}");
+    });
 }
 
 #[test]
 fn no_object_has_a_field_twice() {
-    for group in GROUPS {
-        walk(group, &mut |path, schema| {
-            let mut seen = BTreeSet::new();
-            for field in schema.fields() {
-                assert!(seen.insert(field.name), "{path}.{}", field.name);
-            }
-        });
-    }
+    walk(&mut |path, schema| {
+        let mut seen = BTreeSet::new();
+        for field in schema.fields() {
+            assert!(seen.insert(field.name), "{path}.{}", field.name);
+        }
+    });
 }
 
 #[test]
 fn defaults_are_values_of_their_schema() {
-    for group in GROUPS {
-        walk(group, &mut |path, schema| {
-            if schema.default.is_empty() {
-                return;
-            }
-            let value: Value = serde_json::from_str(schema.default).expect(path);
-            let fits = match schema.form {
-                Form::Text => value.is_string(),
-                Form::Integer => value.is_i64(),
-                Form::Flag => value.is_boolean(),
-                Form::Number
-                | Form::IntOrString
-                | Form::Object(_)
-                | Form::Parameters
-                | Form::Map(_)
-                | Form::List(_) => false,
-            };
-            assert!(fits, "{path}: {value}");
-            let word = value.as_str().unwrap_or("");
-            assert!(schema.words.is_empty() || schema.words.contains(&word));
-        });
-    }
-}
-
-#[test]
-fn definitions_are_called_as_the_table_of_kinds_calls_them() {
-    for structure in schemas(Group::V3) {
-        let Some(kind) = crate::Kind::of(crate::CALICO_V3, structure.kind) else {
-            continue;
+    walk(&mut |path, schema| {
+        if schema.default.is_empty() {
+            return;
+        }
+        let value: Value = serde_json::from_str(schema.default).expect(path);
+        let fits = match schema.form {
+            Form::Text => value.is_string(),
+            Form::Integer => value.is_i64(),
+            Form::Flag => value.is_boolean(),
+            Form::Number
+            | Form::IntOrString
+            | Form::Object(_)
+            | Form::Parameters
+            | Form::Map(_)
+            | Form::List(_) => false,
         };
-        assert_eq!(kind.plural(), structure.plural);
-        assert_eq!(kind.scope(), structure.scope, "{kind}");
-    }
+        assert!(fits, "{path}: {value}");
+        let word = value.as_str().unwrap_or("");
+        assert!(schema.words.is_empty() || schema.words.contains(&word));
+    });
 }
 
 #[test]
