@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use linux::netns;
@@ -16,10 +16,12 @@ use crate::sample::{Samples, children_cpu, heading, line};
 use crate::site::{self, Agent, Host};
 
 const RUNS: usize = 100;
+/// Runs whose store requests are counted.
+const COUNTED: usize = 10;
 
 pub(crate) fn run(bin: &Path, cni: &Path) -> anyhow::Result<()> {
     heading("CNI ADD and DEL (upstream: 375 ms, 308 ms CPU; 279 ms, 213 ms CPU)");
-    floor()?;
+    let raw = floor()?;
     let distribution = PathBuf::from("/usr/lib/cni");
     if distribution.join("ptp").exists() {
         let host = Host::new("ptp")?;
@@ -60,13 +62,20 @@ pub(crate) fn run(bin: &Path, cni: &Path) -> anyhow::Result<()> {
     let cni = cni
         .canonicalize()
         .with_context(|| format!("{} is not there", cni.display()))?;
-    plugin(
+    let del = plugin(
         &host,
         "calico, without the wait for policy",
         &cni,
         "calico",
         &network(0),
     )?;
+    let over =
+        |share| (del.quantile(share).as_secs_f64() - raw.quantile(share).as_secs_f64()) * 1e3;
+    line(
+        "calico: DEL beyond the raw link delete (goal: at most 10 ms)",
+        format!("p50 {:8.3} ms  p99 {:8.3} ms", over(0.5), over(0.99)),
+    );
+    requests(&host, &cni, &network(0))?;
     plugin(
         &host,
         "calico, policy in the kernel when ADD returns",
@@ -74,44 +83,58 @@ pub(crate) fn run(bin: &Path, cni: &Path) -> anyhow::Result<()> {
         "calico",
         &network(10),
     )
+    .map(|_| ())
 }
 
-fn floor() -> anyhow::Result<()> {
+/// The same kernel objects by netlink in this process; the durations of DEL, which is a raw link delete, are returned.
+fn floor() -> anyhow::Result<Samples> {
     let host = Host::new("floor")?;
     let (mut add, mut del) = (Samples::default(), Samples::default());
+    // As with the plugins: all come, then all go, and the namespaces stay.
+    let mut pods = Vec::new();
     for pod in 0..RUNS {
         let begin = Instant::now();
-        let netns = site::join(&host, pod)?;
+        pods.push(site::join(&host, pod)?);
         add.add(begin.elapsed());
-        let begin = Instant::now();
-        netns::in_netns(&host.netns, || -> anyhow::Result<()> {
+    }
+    netns::in_netns(&host.netns, || -> anyhow::Result<()> {
+        for pod in 0..RUNS {
+            let begin = Instant::now();
             let mut routes = RouteSocket::open()?;
             routes.change(|c| {
                 c.delete_link(LinkRef::Name(&site::interface(pod)));
             })?;
-            Ok(())
-        })??;
-        del.add(begin.elapsed());
-        drop(netns);
-    }
+            del.add(begin.elapsed());
+        }
+        Ok(())
+    })??;
     line("floor, netlink in this process: ADD", &add);
-    line("floor, netlink in this process: DEL", &del);
-    Ok(())
+    line(
+        "floor, netlink in this process: DEL (raw link delete)",
+        &del,
+    );
+    Ok(del)
 }
 
-fn plugin(host: &Host, what: &str, path: &Path, name: &str, network: &Value) -> anyhow::Result<()> {
+fn plugin(
+    host: &Host,
+    what: &str,
+    path: &Path,
+    name: &str,
+    network: &Value,
+) -> anyhow::Result<Samples> {
     let (mut add, mut del) = (Samples::default(), Samples::default());
     let (mut add_cpu, mut del_cpu) = (0.0, 0.0);
     // All come, then all go: a namespace that is being torn down holds the kernel's routing lock, and another's ADD waits.
-    let pods = Pods::new()?;
+    let pods = Pods::new(RUNS)?;
     for pod in &pods.0 {
         add_cpu -= children_cpu();
-        add.add(call(host, path, name, "ADD", pod, network)?);
+        add.add(call(host, path, name, "ADD", pod, network)?.took);
         add_cpu += children_cpu();
     }
     for pod in &pods.0 {
         del_cpu -= children_cpu();
-        del.add(call(host, path, name, "DEL", pod, network)?);
+        del.add(call(host, path, name, "DEL", pod, network)?.took);
         del_cpu += children_cpu();
     }
     let cpu = |total: f64| format!("{:.1} ms CPU each", total * 1e3 / RUNS as f64);
@@ -119,6 +142,32 @@ fn plugin(host: &Host, what: &str, path: &Path, name: &str, network: &Value) -> 
     line(&format!("{what}: ADD"), cpu(add_cpu));
     line(&format!("{what}: DEL"), &del);
     line(&format!("{what}: DEL"), cpu(del_cpu));
+    Ok(del)
+}
+
+/// Store requests of ADD and DEL, as the plugin's log counts them at its debug level, of some runs of their own.
+fn requests(host: &Host, path: &Path, network: &Value) -> anyhow::Result<()> {
+    let mut network = network.clone();
+    network["log_level"] = json!("debug");
+    let pods = Pods::new(COUNTED)?;
+    for (verb, upstream) in [("ADD", 14), ("DEL", 11)] {
+        let mut counts = Vec::new();
+        for pod in &pods.0 {
+            let said = call(host, path, "calico", verb, pod, &network)?.stderr;
+            let words = format!(" store requests for {verb}");
+            let count = said
+                .lines()
+                .find_map(|line| line.split_once(&words)?.0.rsplit(' ').next()?.parse().ok());
+            let count: u64 =
+                count.with_context(|| format!("the plugin's log counts no requests: {said}"))?;
+            counts.push(count);
+        }
+        let (least, most) = (counts.iter().min(), counts.iter().max());
+        line(
+            &format!("calico: {verb}: store requests (upstream {upstream})"),
+            format!("{} to {}", least.unwrap_or(&0), most.unwrap_or(&0)),
+        );
+    }
     Ok(())
 }
 
@@ -126,9 +175,9 @@ fn plugin(host: &Host, what: &str, path: &Path, name: &str, network: &Value) -> 
 struct Pods(Vec<String>);
 
 impl Pods {
-    fn new() -> anyhow::Result<Pods> {
+    fn new(count: usize) -> anyhow::Result<Pods> {
         let mut pods = Pods(Vec::new());
-        for run in 0..RUNS {
+        for run in 0..count {
             let name = format!("cbench-pod-{}-{run}", std::process::id());
             netns::create(&name)?;
             pods.0.push(name);
@@ -147,6 +196,12 @@ impl Drop for Pods {
     }
 }
 
+/// A command that ended well.
+struct Call {
+    took: Duration,
+    stderr: String,
+}
+
 fn call(
     host: &Host,
     path: &Path,
@@ -154,7 +209,7 @@ fn call(
     verb: &str,
     pod: &str,
     network: &Value,
-) -> anyhow::Result<std::time::Duration> {
+) -> anyhow::Result<Call> {
     let mut command: Command = host.command(&path.join(name));
     command
         .env("CNI_COMMAND", verb)
@@ -180,5 +235,8 @@ fn call(
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(took)
+    Ok(Call {
+        took,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }

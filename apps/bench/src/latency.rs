@@ -1,5 +1,5 @@
-//! From the datastore to the kernel: how long after a write was acknowledged the agent's transaction stands in nf_tables, and
-//! how many objects it touched.
+//! From the datastore to the kernel: how long after a write was acknowledged the agent's transaction stands in nf_tables, how
+//! many objects it touched, and how many netlink messages the agent sent for it.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use api::{Kind, Object};
 use datastore::{EmbeddedStore, Write};
-use linux::netns::{self, NetNs};
+use linux::netns;
 use linux::nft::{Monitor, Notice};
-use model::{Cidr, Key, Resource, WorkloadEndpoint, WorkloadEndpointId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
@@ -25,23 +24,25 @@ pub(crate) fn run(bin: &Path) -> anyhow::Result<()> {
         "datastore to kernel, 110 local pods (upstream: 7-13 ms a rule or member, quiet machine)",
     );
     let host = Host::new("latency")?;
-    let _pods: Vec<NetNs> = (0..PODS)
-        .map(|pod| site::join(&host, pod))
-        .collect::<anyhow::Result<_>>()?;
+    let _pods = site::join_all(&host, PODS)?;
     let agent = Agent::start(&host, bin)?;
     let store = EmbeddedStore::open(agent.store())?;
-    populate(&store)?;
+    let endpoints = site::endpoints(PODS)?.into_iter();
+    let writes: Vec<Write> = endpoints
+        .chain([put(&network_set(&[])), put(&policy(1))])
+        .collect();
+    store.commit_sync(&writes)?;
     netns::in_netns(&host.netns, || {
         let mut monitor = Monitor::open()?;
         quiet(&mut monitor)?;
         let mut nets = Vec::new();
-        let member = changes(&store, &mut monitor, |number| {
+        let member = changes(&agent, &store, &mut monitor, |number| {
             let [high, low] = u16::try_from(number).unwrap_or(0).to_be_bytes();
             nets.push(format!("192.0.{high}.{low}/32"));
             network_set(&nets)
         })?;
         tell("one set member", &member);
-        let rule = changes(&store, &mut monitor, |number| policy(number + 2))?;
+        let rule = changes(&agent, &store, &mut monitor, |number| policy(number + 2))?;
         tell("one rule of a policy of all pods", &rule);
         anyhow::Ok(())
     })??;
@@ -53,20 +54,28 @@ pub(crate) fn run(bin: &Path) -> anyhow::Result<()> {
 struct Outcome {
     times: Samples,
     objects: Vec<usize>,
+    messages: u64,
 }
 
 fn tell(what: &str, outcome: &Outcome) {
     line(what, &outcome.times);
     let most = outcome.objects.iter().max().copied().unwrap_or(0);
     line(&format!("{what}: nf_tables objects touched, at most"), most);
+    let each = outcome.messages as f64 / CHANGES as f64;
+    line(
+        &format!("{what}: netlink messages the agent sent, each"),
+        format!("{each:.2}"),
+    );
 }
 
 fn changes(
+    agent: &Agent,
     store: &EmbeddedStore,
     monitor: &mut Monitor,
     mut object: impl FnMut(usize) -> Object,
 ) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
+    let before = agent.netlink_messages()?;
     for number in 0..CHANGES {
         let object = object(number);
         let write = Write::put(object.store_key(), object.to_store_bytes());
@@ -78,6 +87,7 @@ fn changes(
             .objects
             .push(objects.context("the kernel was not changed within 5 s")?);
     }
+    outcome.messages = agent.netlink_messages()? - before;
     Ok(outcome)
 }
 
@@ -105,30 +115,6 @@ fn committed(monitor: &mut Monitor, timeout: Duration) -> anyhow::Result<Option<
 /// Waits until the agent wrote all it had to.
 fn quiet(monitor: &mut Monitor) -> anyhow::Result<()> {
     while committed(monitor, Duration::from_millis(500))?.is_some() {}
-    Ok(())
-}
-
-fn populate(store: &EmbeddedStore) -> anyhow::Result<()> {
-    let mut writes = vec![put(&network_set(&[])), put(&policy(1))];
-    for pod in 0..PODS {
-        let key = Key::WorkloadEndpoint(WorkloadEndpointId {
-            node: "bench".into(),
-            orchestrator: "cni".into(),
-            namespace: "default".into(),
-            workload: format!("pod{pod}").into(),
-            endpoint: "eth0".into(),
-        });
-        let endpoint = WorkloadEndpoint {
-            labels: [("app".into(), "bench".into())].into(),
-            container_id: Some(format!("pod{pod}").into()),
-            interface: site::interface(pod).into(),
-            nets: vec![Cidr::host(site::address(pod))],
-            ..WorkloadEndpoint::default()
-        };
-        let (key, value) = api::encode(&key, &Resource::WorkloadEndpoint(endpoint))?;
-        writes.push(Write::put(key, value));
-    }
-    store.commit_sync(&writes)?;
     Ok(())
 }
 

@@ -1,15 +1,20 @@
 //! Network namespaces of a measure: one host, and pods as the CNI plugin leaves them. All go with the value.
 
-use std::net::IpAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use datastore::Write;
 use linux::netns::{self, NetNs};
 use linux::route::{Address, LinkRef, LinkState, NextHop, Route, RouteSocket, Veth, VethEnd};
-use model::{Cidr, Family, Mac};
+use model::{Cidr, Family, Key, Mac, Resource, WorkloadEndpoint, WorkloadEndpointId};
+
+/// Where an agent tells its numbers, in its own namespace.
+const METRICS_PORT: u16 = 9091;
 
 /// A named network namespace that is deleted with the value.
 pub(crate) struct Host {
@@ -129,10 +134,40 @@ pub(crate) fn join(host: &Host, pod: usize) -> anyhow::Result<NetNs> {
     Ok(netns)
 }
 
+/// Joins pods 0, 1, ... to their host.
+pub(crate) fn join_all(host: &Host, pods: usize) -> anyhow::Result<Vec<NetNs>> {
+    (0..pods).map(|pod| join(host, pod)).collect()
+}
+
+/// The endpoints of these pods, with the label `app=bench`.
+pub(crate) fn endpoints(pods: usize) -> anyhow::Result<Vec<Write>> {
+    let write = |pod| {
+        let key = Key::WorkloadEndpoint(WorkloadEndpointId {
+            node: "bench".into(),
+            orchestrator: "cni".into(),
+            namespace: "default".into(),
+            workload: format!("pod{pod}").into(),
+            endpoint: "eth0".into(),
+        });
+        let endpoint = WorkloadEndpoint {
+            labels: [("app".into(), "bench".into())].into(),
+            container_id: Some(format!("pod{pod}").into()),
+            interface: interface(pod).into(),
+            nets: vec![Cidr::host(address(pod))],
+            ..WorkloadEndpoint::default()
+        };
+        let (key, value) = api::encode(&key, &Resource::WorkloadEndpoint(endpoint))?;
+        Ok(Write::put(key, value))
+    };
+    (0..pods).map(write).collect()
+}
+
 /// An agent that runs in a host and ends with the value.
 pub(crate) struct Agent {
     pub(crate) process: Child,
     directory: std::path::PathBuf,
+    /// The host it runs on.
+    netns: NetNs,
 }
 
 impl Agent {
@@ -146,7 +181,11 @@ impl Agent {
             .stderr(Stdio::null())
             .spawn()
             .context("failed to start calico-node")?;
-        let agent = Agent { process, directory };
+        let agent = Agent {
+            process,
+            directory,
+            netns: NetNs::named(&host.name)?,
+        };
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let mut probe = host.command(&bin.join("calico-node"));
@@ -173,6 +212,41 @@ impl Agent {
         &self.directory
     }
 
+    /// Messages that the agent has sent to the kernel so far, when no more are coming.
+    pub(crate) fn netlink_messages(&self) -> anyhow::Result<u64> {
+        let mut before = self.metric("calico_netlink_messages")?;
+        loop {
+            std::thread::sleep(Duration::from_millis(200));
+            let now = self.metric("calico_netlink_messages")?;
+            if now == before {
+                return Ok(now);
+            }
+            before = now;
+        }
+    }
+
+    /// One of its numbers, as Prometheus reads them.
+    fn metric(&self, name: &str) -> anyhow::Result<u64> {
+        let page = netns::in_netns(&self.netns, || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", METRICS_PORT))?;
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            stream
+                .write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+            let mut page = String::new();
+            stream.read_to_string(&mut page)?;
+            Ok(page)
+        })?
+        .context("failed to read the agent's metrics")?;
+        let value = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.with_context(|| format!("the agent has no metric {name}"))?;
+        value
+            .trim()
+            .parse()
+            .with_context(|| format!("metric {name} is {value}"))
+    }
+
     /// The agent's own process: nsenter becomes it.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
@@ -196,6 +270,8 @@ pub(crate) fn environment(command: &mut Command, directory: &Path) {
         .env("CALICO_DATASTORE_FILE", directory.join("datastore.db"))
         .env("CALICO_NODENAME_FILE", directory.join("nodename"))
         .env("CALICO_MTU_FILE", directory.join("mtu"))
+        .env("FELIX_PROMETHEUSMETRICSENABLED", "true")
+        .env("FELIX_PROMETHEUSMETRICSPORT", METRICS_PORT.to_string())
         .env("FELIX_ENDPOINTSTATUSPATHPREFIX", directory)
         .env("CALICO_IPV4POOL_CIDR", "10.65.0.0/16")
         .env("CALICO_IPV6POOL_CIDR", "none");

@@ -16,10 +16,14 @@ use crate::conf::NetConf;
 use crate::delegate;
 use crate::environment::{Call, Variables};
 use crate::error::{CniError, Code};
+use crate::gates;
 use crate::identity::{self, Identity};
 use crate::interface::{self, Forwarding, Made, Wanted};
+use crate::lock;
+use crate::log::Log;
 use crate::ready;
 use crate::result::{Interface, Outcome};
+use crate::routes;
 use crate::store::{self, Store};
 use crate::wait::{self, Waited};
 
@@ -35,6 +39,7 @@ struct Add<'a> {
     stdin: &'a [u8],
     node: String,
     store: Store,
+    log: &'a Log,
 }
 
 /// What is to be taken back when a later step fails.
@@ -50,8 +55,10 @@ pub(crate) fn add(
     call: &Call,
     variables: &Variables,
     stdin: &[u8],
+    log: &Log,
 ) -> Result<Outcome, CniError> {
     conf.check_name()?;
+    conf.check_add()?;
     let node = identity::node_name(conf)?;
     let netns = interface::open_netns(&call.netns)?;
     ready::check_table()?;
@@ -61,7 +68,9 @@ pub(crate) fn add(
         stdin,
         node,
         store: store::open(conf, variables)?,
+        log,
     };
+    gates::wait(&conf.readiness_gates, gates::PATIENCE, log)?;
     let mut done = Done::default();
     match add.run(&netns, &mut done) {
         Ok(outcome) => Ok(outcome),
@@ -91,12 +100,17 @@ impl Add<'_> {
         if self.is_own_ipam() {
             queries.extend(datastore::queries_of(&mut machine));
         }
+        let lock = self
+            .is_own_ipam()
+            .then(|| lock::addresses(self.conf, self.log));
         let mut snapshot = self.store.read(&queries)?;
         store::check_ready(&snapshot)?;
         let identity = identity::identify(self.conf, self.call, &self.node, &snapshot)?;
         if let Some(before) = attachment::endpoint(&snapshot, &identity.id) {
             let same = before.container_id.as_deref() == Some(&*self.call.container);
             if same && interface::exists(&before.interface) {
+                self.log
+                    .info(format_args!("{} is there already", identity.id));
                 return Ok(self.outcome(&before, None));
             }
             if same {
@@ -105,6 +119,7 @@ impl Add<'_> {
                 snapshot = self.store.read(&queries)?;
             }
         }
+        self.check_features(&identity)?;
         let mut from_others = Outcome::default();
         let addrs: Vec<IpAddr> = if self.is_own_ipam() {
             done.addresses = true;
@@ -119,18 +134,23 @@ impl Add<'_> {
             from_others = delegate::add(&self.conf.ipam.kind, self.call, self.stdin)?;
             from_others.ips.iter().map(|ip| ip.addr()).collect()
         };
+        drop(lock);
+        self.log
+            .debug(format_args!("{} gets {addrs:?}", identity.id));
         let made = self.make(netns, &identity, &addrs)?;
         done.interface = Some(identity.host_interface.clone());
         let endpoint = self.endpoint(&identity, &addrs, &made);
         self.write(&identity, &endpoint, snapshot)?;
-        if self.conf.log_level.eq_ignore_ascii_case("debug") {
-            eprintln!(
-                "calico: debug: {} store requests for {}",
-                self.store.requests(),
-                identity.id
-            );
-        }
+        self.log.debug(format_args!(
+            "{} store requests for ADD of {}",
+            self.store.requests(),
+            identity.id
+        ));
         self.wait(&identity);
+        self.log.info(format_args!(
+            "ADD of {}: {} with {addrs:?}",
+            identity.id, identity.host_interface
+        ));
         Ok(Outcome {
             routes: from_others.routes,
             dns: from_others.dns,
@@ -143,17 +163,41 @@ impl Add<'_> {
             true => Forwarding::Allowed,
             false => Forwarding::Off,
         };
-        interface::make(
+        let device = self.conf.device()?;
+        let made = interface::make(
             netns,
             &Wanted {
                 host: &identity.host_interface,
                 container: &self.call.interface,
                 addrs,
-                mtu: interface::mtu(self.conf.mtu),
+                mtu: interface::mtu(self.conf)?,
                 queues: self.conf.num_queues,
+                device,
+                routes: &routes::wanted(self.conf, &identity.id)?,
                 forwarding,
             },
-        )
+        )?;
+        if made.device != device {
+            self.log.info(format_args!(
+                "this kernel has no {device}; {} is a {} pair",
+                identity.host_interface, made.device
+            ));
+        }
+        Ok(made)
+    }
+
+    /// What `feature_control` permits is asked for by annotations, which only pods have.
+    fn check_features(&self, identity: &Identity) -> Result<(), CniError> {
+        if self.conf.feature_control.ip_addrs_no_ipam && &*identity.id.orchestrator != "k8s" {
+            return Err(CniError::new(
+                Code::UnsupportedField,
+                "requested feature is not supported for this runtime: ip_addrs_no_ipam",
+            )
+            .hint(
+                "feature_control.ip_addrs_no_ipam is for pods whose Namespace is in the datastore",
+            ));
+        }
+        Ok(())
     }
 
     fn endpoint(&self, identity: &Identity, addrs: &[IpAddr], made: &Made) -> WorkloadEndpoint {
@@ -214,15 +258,15 @@ impl Add<'_> {
         let name = identity.id.status_file_name();
         match wait::for_file(directory, &name, Duration::from_secs(seconds.into())) {
             Ok(Waited::Ready) => {}
-            Ok(Waited::TimedOut) => eprintln!(
-                "calico: warning: no policy for {} within {seconds} s (policy_setup_timeout_seconds); it has no traffic until calico-node has set it up",
+            Ok(Waited::TimedOut) => self.log.warning(format_args!(
+                "no policy for {} within {seconds} s (policy_setup_timeout_seconds); it has no traffic until calico-node has set it up",
                 identity.id
-            ),
-            Err(error) => eprintln!(
-                "calico: warning: cannot watch {} for the policy of {}: {error}",
+            )),
+            Err(error) => self.log.warning(format_args!(
+                "cannot watch {} for the policy of {}: {error}",
                 directory.display(),
                 identity.id
-            ),
+            )),
         }
     }
 

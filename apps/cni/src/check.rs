@@ -10,6 +10,7 @@ use crate::error::{CniError, Code};
 use crate::identity;
 use crate::interface;
 use crate::result::Outcome;
+use crate::routes;
 use crate::store;
 
 /// Checks an attachment.
@@ -35,9 +36,10 @@ pub(crate) fn check(
     let snapshot = store.read(&attachment::queries(&ids))?;
     let found = ids.iter().find_map(|id| {
         let endpoint = attachment::endpoint(&snapshot, id)?;
-        (endpoint.container_id.as_deref() == Some(&*call.container)).then_some(endpoint)
+        let own = endpoint.container_id.as_deref() == Some(&*call.container);
+        own.then_some((id, endpoint))
     });
-    let endpoint = found.ok_or_else(|| {
+    let (id, endpoint) = found.ok_or_else(|| {
         CniError::new(
             Code::Differs,
             format!(
@@ -55,7 +57,14 @@ pub(crate) fn check(
         }
     }
     let addrs: Vec<IpAddr> = endpoint.nets.iter().map(|net| net.addr()).collect();
-    interface::verify(&netns, &endpoint.interface, &call.interface, &addrs)?;
+    let routes = routes::wanted(conf, id)?;
+    interface::verify(
+        &netns,
+        &endpoint.interface,
+        &call.interface,
+        &addrs,
+        &routes,
+    )?;
     if conf.ipam.kind != delegate::OWN {
         delegate::run(&conf.ipam.kind, call, "CHECK", stdin)?;
     }

@@ -32,8 +32,35 @@ pub struct NetConf {
     pub(crate) num_queues: u32,
     #[serde(deserialize_with = "nullable")]
     pub(crate) log_level: String,
+    pub(crate) log_file_path: Option<PathBuf>,
+    /// In megabytes; 0 is 100.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) log_file_max_size: u64,
+    /// In days; 0 is 30.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) log_file_max_age: u64,
+    /// Renamed files that are kept; 0 is 10.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) log_file_max_count: u64,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) require_mtu_file: bool,
+    /// `veth` or `netkit`; nothing is `veth`.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) device_type: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) include_default_routes: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) readiness_gates: Vec<String>,
+    pub(crate) ipam_lock_file: Option<PathBuf>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) feature_control: FeatureControl,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) dataplane_options: DataplaneOptions,
     #[serde(deserialize_with = "nullable")]
     pub(crate) nodename: String,
+    /// The older name of `nodename`, of less weight than the agent's file.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) hostname: String,
     pub(crate) nodename_file: Option<PathBuf>,
     #[serde(deserialize_with = "nullable")]
     pub(crate) nodename_file_optional: bool,
@@ -89,6 +116,26 @@ pub(crate) struct Ipam {
     pub(crate) ipv4_pools: Vec<String>,
     #[serde(deserialize_with = "nullable")]
     pub(crate) ipv6_pools: Vec<String>,
+    /// Routes of `host-local`, each with its `dst`.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) routes: Vec<Value>,
+}
+
+/// `feature_control`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FeatureControl {
+    /// Whether a pod may name addresses that no IPAM gave.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) ip_addrs_no_ipam: bool,
+}
+
+/// `dataplane_options`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct DataplaneOptions {
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub(crate) kind: String,
 }
 
 /// `kubernetes`.
@@ -226,13 +273,41 @@ impl NetConf {
     /// With the code that the specification has for it.
     pub fn parse(bytes: &[u8]) -> Result<NetConf, CniError> {
         let conf: NetConf = serde_json::from_slice(bytes).map_err(|error| {
+            let field = wrong_field(bytes).map(|field| format!("field {field}: "));
+            let field = field.unwrap_or_default();
             CniError::new(
                 Code::Decode,
-                format!("the network configuration on stdin cannot be read: {error}"),
+                format!("the network configuration on stdin cannot be read: {field}{error}"),
             )
         })?;
         Version::parse(&conf.cni_version)?;
         Ok(conf)
+    }
+
+    /// What an ADD needs besides: fields that name something we do not have are refused, not passed over.
+    pub(crate) fn check_add(&self) -> Result<(), CniError> {
+        let dataplane = &self.dataplane_options.kind;
+        if !(dataplane.is_empty() || dataplane == "linux") {
+            let text = format!(
+                "dataplane_options.type {dataplane:?} is not supported: interfaces are made by this plugin"
+            );
+            return Err(CniError::new(Code::UnsupportedField, text).hint(
+                "leave dataplane_options out, or use the plugin that the dataplane came with",
+            ));
+        }
+        self.device().map(|_| ())
+    }
+
+    /// The kind of the container's interface.
+    pub(crate) fn device(&self) -> Result<Device, CniError> {
+        match self.device_type.as_str() {
+            "" | "veth" => Ok(Device::Veth),
+            "netkit" => Ok(Device::Netkit),
+            other => Err(CniError::new(
+                Code::Config,
+                format!("device_type {other:?} is unknown: it is \"veth\" or \"netkit\""),
+            )),
+        }
     }
 
     /// What only commands on networks need.
@@ -257,6 +332,34 @@ impl NetConf {
         let lists = self.runtime_config.ips.iter().chain(&self.args.cni.ips);
         lists.map(|text| address(text)).collect()
     }
+}
+
+/// Kinds of interfaces that a container can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Device {
+    /// A pair of virtual Ethernet interfaces.
+    Veth,
+    /// A netkit pair, where the kernel has it.
+    Netkit,
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Device::Veth => "veth",
+            Device::Netkit => "netkit",
+        })
+    }
+}
+
+/// The field of a configuration that cannot be read on its own.
+fn wrong_field(bytes: &[u8]) -> Option<String> {
+    let all: serde_json::Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+    let wrong = all.into_iter().find(|(name, value)| {
+        let alone = Value::Object([(name.clone(), value.clone())].into_iter().collect());
+        serde_json::from_value::<NetConf>(alone).is_err()
+    });
+    wrong.map(|(name, _)| name)
 }
 
 /// An address with or without a prefix length.

@@ -9,6 +9,8 @@ use crate::environment::{Call, Variables};
 use crate::error::{CniError, Code};
 use crate::identity;
 use crate::interface;
+use crate::lock;
+use crate::log::Log;
 use crate::store;
 
 /// Detaches a container. Nothing there is a success.
@@ -17,6 +19,7 @@ pub(crate) fn del(
     call: &Call,
     variables: &Variables,
     stdin: &[u8],
+    log: &Log,
 ) -> Result<(), CniError> {
     conf.check_name()?;
     let mut errors = Vec::new();
@@ -27,12 +30,12 @@ pub(crate) fn del(
     if conf.ipam.kind != delegate::OWN {
         errors.extend(delegate::run(&conf.ipam.kind, call, "DEL", stdin).err());
     }
-    errors.extend(forget(conf, call, variables).err());
+    errors.extend(forget(conf, call, variables, log).err());
     joined(errors)
 }
 
 /// Removes the endpoint and gives the addresses back, in one commit.
-fn forget(conf: &NetConf, call: &Call, variables: &Variables) -> Result<(), CniError> {
+fn forget(conf: &NetConf, call: &Call, variables: &Variables, log: &Log) -> Result<(), CniError> {
     let store = store::open(conf, variables)?;
     let node = identity::node_name(conf);
     let ids = match &node {
@@ -43,6 +46,7 @@ fn forget(conf: &NetConf, call: &Call, variables: &Variables) -> Result<(), CniE
         true => attachment::handles(conf, call),
         false => Vec::new(),
     };
+    let _lock = (!handles.is_empty()).then(|| lock::addresses(conf, log));
     let machine = release_handles(handles, store::now());
     let released = store.run(machine, &attachment::queries(&ids), None, &mut |snapshot| {
         let mut writes = Vec::new();
@@ -53,6 +57,11 @@ fn forget(conf: &NetConf, call: &Call, variables: &Variables) -> Result<(), CniE
         }
         Ok(writes)
     })?;
+    log.debug(format_args!(
+        "{} store requests for DEL of container {}",
+        store.requests(),
+        call.container
+    ));
     released
         .map_err(|e| CniError::from_source(Code::Ipam, "failed to give the addresses back", &e))?;
     node.map(|_| ())

@@ -12,26 +12,29 @@ use crate::error::{CniError, Code};
 const NODENAME_FILE: &str = "/var/lib/calico/nodename";
 const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 
-/// The node's name: from the agent's file, then the configuration, then the host.
+/// The node's name, as upstream chooses: the configuration's, then the agent's file's, then the host's. The file has to be there
+/// unless it is said to be optional: before, the agent has not run.
 pub(crate) fn node_name(conf: &NetConf) -> Result<String, CniError> {
-    let file = conf
-        .nodename_file
-        .as_deref()
+    let file = conf.nodename_file.as_deref();
+    let file = file
+        .filter(|file| !file.as_os_str().is_empty())
         .unwrap_or(Path::new(NODENAME_FILE));
-    match std::fs::read_to_string(file) {
-        Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
-        Err(error)
-            if !conf.nodename_file_optional
-                && (conf.nodename_file.is_some() || conf.nodename.is_empty()) =>
-        {
+    let found = match std::fs::read_to_string(file) {
+        Ok(name) => name.trim().to_owned(),
+        Err(_) if conf.nodename_file_optional => String::new(),
+        Err(error) => {
             let doing = format!("failed to read the node's name from {}", file.display());
             return Err(CniError::from_source(Code::TryAgain, &doing, &error)
                 .hint("calico-node writes it when it starts; is it running, and does it share /var/lib/calico?"));
         }
-        Ok(_) | Err(_) => {}
-    }
-    let configured = [&conf.nodename, &conf.kubernetes.node_name];
-    if let Some(name) = configured.into_iter().find(|name| !name.is_empty()) {
+    };
+    let named = [
+        &conf.nodename,
+        &conf.kubernetes.node_name,
+        &found,
+        &conf.hostname,
+    ];
+    if let Some(name) = named.into_iter().find(|name| !name.is_empty()) {
         return Ok(name.clone());
     }
     Ok(rustix::system::uname()
@@ -218,6 +221,28 @@ mod tests {
             container_part("container-one-2")
         );
         assert_eq!(container_part("container-one-1").len(), 11);
+    }
+
+    #[test]
+    fn node_names_in_upstreams_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("nodename");
+        let conf = |nodename: &str, optional| NetConf {
+            nodename: nodename.into(),
+            nodename_file: Some(file.clone()),
+            nodename_file_optional: optional,
+            hostname: "old".into(),
+            ..NetConf::default()
+        };
+        assert_eq!(node_name(&conf("", true)).unwrap(), "old");
+        let error = node_name(&conf("given", false)).unwrap_err();
+        assert!(
+            error.code == Code::TryAgain && error.message.contains("/nodename"),
+            "{error}"
+        );
+        std::fs::write(&file, "agent\n").unwrap();
+        assert_eq!(node_name(&conf("", false)).unwrap(), "agent");
+        assert_eq!(node_name(&conf("given", false)).unwrap(), "given");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use linux::route::{
 use linux::sysctl::{self, SysctlPath, SysctlValue};
 use model::{Cidr, Family, Mac};
 
+use crate::conf::{Device, NetConf};
 use crate::error::{CniError, Code};
 
 /// The address of every endpoint's interface on the host.
@@ -38,22 +39,48 @@ pub(crate) struct Wanted<'a> {
     pub(crate) addrs: &'a [IpAddr],
     pub(crate) mtu: Option<Mtu>,
     pub(crate) queues: u32,
+    pub(crate) device: Device,
+    /// Where the container may send to, by the gateway.
+    pub(crate) routes: &'a [Cidr],
     pub(crate) forwarding: Forwarding,
 }
 
 /// A pair that was made.
 pub(crate) struct Made {
+    /// What it became: a kernel without netkit gives a veth.
+    pub(crate) device: Device,
     pub(crate) mac: Option<Mac>,
     pub(crate) mtu: Option<u32>,
 }
 
 /// The configured size of packets, or what the agent found out; `None` leaves the kernel's.
-pub(crate) fn mtu(configured: u32) -> Option<Mtu> {
-    let known = || std::fs::read_to_string(MTU_FILE).ok()?.trim().parse().ok();
-    Some(configured)
-        .filter(|mtu| *mtu != 0)
-        .or_else(known)
-        .map(Mtu)
+pub(crate) fn mtu(conf: &NetConf) -> Result<Option<Mtu>, CniError> {
+    mtu_beside(conf, Path::new(MTU_FILE))
+}
+
+fn mtu_beside(conf: &NetConf, file: &Path) -> Result<Option<Mtu>, CniError> {
+    let found = match std::fs::read_to_string(file) {
+        Ok(text) => Some(text.trim().parse().map_err(|_| {
+            let text = format!(
+                "the MTU file {} holds no number: {:?}",
+                file.display(),
+                text.trim()
+            );
+            CniError::new(Code::Config, text).hint("calico-node writes it when it starts")
+        })?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !conf.require_mtu_file => {
+            None
+        }
+        Err(error) => {
+            let doing = format!("failed to read the MTU file {}", file.display());
+            let error = CniError::from_source(Code::TryAgain, &doing, &error);
+            return Err(
+                error.hint("calico-node writes it when it starts; require_mtu_file asks for it")
+            );
+        }
+    };
+    let configured = Some(conf.mtu).filter(|mtu| *mtu != 0);
+    Ok(configured.or(found).map(Mtu))
 }
 
 fn refused(doing: &str, error: &NetlinkError) -> CniError {
@@ -79,8 +106,8 @@ pub(crate) fn open_netns(path: &Path) -> Result<NetNs, CniError> {
 /// Makes the pair. What fails leaves no link behind.
 pub(crate) fn make(netns: &NetNs, wanted: &Wanted<'_>) -> Result<Made, CniError> {
     let mut host = RouteSocket::open().map_err(|e| refused("failed to reach the kernel", &e))?;
-    let near = make_pair(&mut host, netns, wanted)?;
-    let made = configure(&mut host, netns, wanted, &near);
+    let (near, device) = make_pair(&mut host, netns, wanted)?;
+    let made = configure(&mut host, netns, wanted, &near).map(|made| Made { device, ..made });
     if made.is_err() {
         // The error that matters is the one we have; the end in the container goes with this one.
         let _ = host.change(|c| _ = c.delete_link(LinkRef::Index(near.index)));
@@ -88,7 +115,26 @@ pub(crate) fn make(netns: &NetNs, wanted: &Wanted<'_>) -> Result<Made, CniError>
     made
 }
 
-fn make_pair(host: &mut RouteSocket, netns: &NetNs, wanted: &Wanted<'_>) -> Result<Link, CniError> {
+/// Makes a pair of the kind that is wanted, or the kind that every kernel has.
+fn add_pair(
+    host: &mut RouteSocket,
+    pair: &Veth<'_>,
+    device: Device,
+) -> Result<Device, NetlinkError> {
+    if device == Device::Netkit {
+        match host.change(|c| _ = c.add_netkit(pair)) {
+            Err(error) if error.is_unsupported() => {}
+            made => return made.map(|()| Device::Netkit),
+        }
+    }
+    host.change(|c| _ = c.add_veth(pair)).map(|()| Device::Veth)
+}
+
+fn make_pair(
+    host: &mut RouteSocket,
+    netns: &NetNs,
+    wanted: &Wanted<'_>,
+) -> Result<(Link, Device), CniError> {
     let end = |name, mac| VethEnd {
         name,
         mac,
@@ -105,7 +151,7 @@ fn make_pair(host: &mut RouteSocket, netns: &NetNs, wanted: &Wanted<'_>) -> Resu
         "failed to make the interfaces {} and {}",
         wanted.host, wanted.container
     );
-    if let Err(error) = host.change(|c| _ = c.add_veth(&veth)) {
+    let made = add_pair(host, &veth, wanted.device).or_else(|error| {
         let stale = host.link(LinkRef::Name(wanted.host)).ok().flatten();
         // One that an earlier container of the same pod left; its end in the new container cannot be this one's.
         let Some(stale) = stale.filter(|_| error.is_present()) else {
@@ -119,13 +165,14 @@ fn make_pair(host: &mut RouteSocket, netns: &NetNs, wanted: &Wanted<'_>) -> Resu
             }));
         };
         host.change(|c| _ = c.delete_link(LinkRef::Index(stale.index)))
-            .and_then(|()| host.change(|c| _ = c.add_veth(&veth)))
-            .map_err(|e| refused(&doing, &e))?;
-    }
+            .and_then(|()| add_pair(host, &veth, wanted.device))
+            .map_err(|e| refused(&doing, &e))
+    })?;
     let near = host
         .link(LinkRef::Name(wanted.host))
         .map_err(|e| refused(&doing, &e))?;
-    near.ok_or_else(|| CniError::new(Code::Network, format!("{doing}: it was gone at once")))
+    let gone = || CniError::new(Code::Network, format!("{doing}: it was gone at once"));
+    Ok((near.ok_or_else(gone)?, made))
 }
 
 fn has(addrs: &[IpAddr], family: Family) -> bool {
@@ -174,7 +221,9 @@ fn configure(
                     if family == Family::V4 {
                         c.add_route(&Route::over(Cidr::host(gateway), far));
                     }
-                    c.add_route(&default_route(family, gateway, far));
+                    for dst in wanted.routes.iter().filter(|dst| dst.family() == family) {
+                        c.add_route(&by_gateway(*dst, gateway, far));
+                    }
                 }
             }
         })
@@ -190,17 +239,18 @@ fn configure(
         .map_err(|e| refused("failed to read the container's interface", &e))?;
     let far = far.ok_or_else(vanished)?;
     Ok(Made {
+        device: wanted.device,
         mac: far.mac,
         mtu: far.mtu.map(|Mtu(mtu)| mtu),
     })
 }
 
-fn default_route(family: Family, gateway: IpAddr, link: LinkIndex) -> Route {
+fn by_gateway(dst: Cidr, gateway: IpAddr, link: LinkIndex) -> Route {
     let hop = NextHop {
         link: Some(link),
         ..NextHop::gateway(gateway)
     };
-    Route::by(Cidr::any(family), hop)
+    Route::by(dst, hop)
 }
 
 fn set(path: Result<SysctlPath, sysctl::SysctlError>, value: i64) -> Result<(), CniError> {
@@ -256,7 +306,7 @@ fn container_sysctls(wanted: &Wanted<'_>) -> Result<(), CniError> {
     Ok(())
 }
 
-/// Deletes an interface of this host, if it is there and a veth.
+/// Deletes an interface of this host, if it is there and one of a pair.
 pub(crate) fn delete_host(name: &str) -> Result<(), CniError> {
     let doing = format!("failed to delete interface {name}");
     let mut host = RouteSocket::open().map_err(|e| refused(&doing, &e))?;
@@ -286,7 +336,8 @@ fn delete(socket: &mut RouteSocket, name: &str, doing: &str) -> Result<(), CniEr
     let link = socket
         .link(LinkRef::Name(name))
         .map_err(|e| refused(doing, &e))?;
-    let Some(link) = link.filter(|link| link.kind.as_deref() == Some("veth")) else {
+    let Some(link) = link.filter(|link| matches!(link.kind.as_deref(), Some("veth" | "netkit")))
+    else {
         return Ok(());
     };
     match socket.change(|c| _ = c.delete_link(LinkRef::Index(link.index))) {
@@ -308,6 +359,7 @@ pub(crate) fn verify(
     host: &str,
     container: &str,
     addrs: &[IpAddr],
+    routes: &[Cidr],
 ) -> Result<(), CniError> {
     let differs = |text: String| CniError::new(Code::Differs, text);
     let failed = |e: NetlinkError| refused("failed to read the interfaces", &e);
@@ -340,18 +392,60 @@ pub(crate) fn verify(
             link: Some(link),
             ..RouteFilter::all(family)
         };
-        let routes = outside.routes(&over(near.index)).map_err(failed)?;
-        if !routes.iter().any(|route| route.dst == Cidr::host(*addr)) {
+        let there = outside.routes(&over(near.index)).map_err(failed)?;
+        if !there.iter().any(|route| route.dst == Cidr::host(*addr)) {
             return Err(differs(format!(
                 "the host has no route to {addr} over {host}"
             )));
         }
-        let routes = inside.routes(&over(far.index)).map_err(failed)?;
-        if !routes.iter().any(|route| route.dst == Cidr::any(family)) {
-            return Err(differs(format!(
-                "the container has no default route for {addr}"
-            )));
+        let there = inside.routes(&over(far.index)).map_err(failed)?;
+        for dst in routes.iter().filter(|dst| dst.family() == family) {
+            if !there.iter().any(|route| route.dst == *dst) {
+                return Err(differs(format!(
+                    "the container has no route to {dst} from {addr}"
+                )));
+            }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mtu_is_the_configured_one_or_the_agents() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mtu");
+        let conf = |mtu, require_mtu_file| NetConf {
+            mtu,
+            require_mtu_file,
+            ..NetConf::default()
+        };
+        assert_eq!(mtu_beside(&conf(0, false), &file).unwrap(), None);
+        assert_eq!(
+            mtu_beside(&conf(1400, false), &file).unwrap(),
+            Some(Mtu(1400))
+        );
+        // Required, it must be there even if another is configured (upstream).
+        let error = mtu_beside(&conf(1400, true), &file).unwrap_err();
+        assert!(
+            error.code == Code::TryAgain && error.message.contains("/mtu"),
+            "{error}"
+        );
+        std::fs::write(&file, "1430\n").unwrap();
+        assert_eq!(mtu_beside(&conf(0, true), &file).unwrap(), Some(Mtu(1430)));
+        assert_eq!(
+            mtu_beside(&conf(1400, true), &file).unwrap(),
+            Some(Mtu(1400))
+        );
+        std::fs::write(&file, "much").unwrap();
+        assert!(
+            mtu_beside(&conf(0, false), &file)
+                .unwrap_err()
+                .message
+                .contains("much")
+        );
+    }
 }

@@ -9,11 +9,18 @@ use crate::conf::NetConf;
 use crate::environment::{Call, Variables};
 use crate::error::{CniError, Code};
 use crate::identity;
+use crate::lock;
+use crate::log::Log;
 use crate::result::Outcome;
 use crate::store;
 
 /// Assigns addresses.
-pub(crate) fn add(conf: &NetConf, call: &Call, variables: &Variables) -> Result<Outcome, CniError> {
+pub(crate) fn add(
+    conf: &NetConf,
+    call: &Call,
+    variables: &Variables,
+    log: &Log,
+) -> Result<Outcome, CniError> {
     conf.check_name()?;
     let node = identity::node_name(conf)?;
     let mut machine = attachment::assignment(conf, call, &node)?;
@@ -24,6 +31,7 @@ pub(crate) fn add(conf: &NetConf, call: &Call, variables: &Variables) -> Result<
     let queries: Vec<Query> = information
         .chain(datastore::queries_of(&mut machine))
         .collect();
+    let _lock = lock::addresses(conf, log);
     let snapshot = store.read(&queries)?;
     store::check_ready(&snapshot)?;
     let assigned = store.run(machine, &[], Some(snapshot), &mut |_| Ok(Vec::new()))?;
@@ -35,9 +43,15 @@ pub(crate) fn add(conf: &NetConf, call: &Call, variables: &Variables) -> Result<
 }
 
 /// Gives addresses back.
-pub(crate) fn del(conf: &NetConf, call: &Call, variables: &Variables) -> Result<(), CniError> {
+pub(crate) fn del(
+    conf: &NetConf,
+    call: &Call,
+    variables: &Variables,
+    log: &Log,
+) -> Result<(), CniError> {
     conf.check_name()?;
     let store = store::open(conf, variables)?;
+    let _lock = lock::addresses(conf, log);
     let machine = release_handles(attachment::handles(conf, call), store::now());
     let released = store.run_alone(machine)?;
     released

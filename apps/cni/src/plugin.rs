@@ -10,8 +10,9 @@ use model::Key;
 use crate::conf::{MAX_BYTES, NetConf};
 use crate::environment::{self, Call, Command, Variables};
 use crate::error::{CniError, Code};
+use crate::log::Log;
 use crate::result::{self, Outcome, Version};
-use crate::{add, check, del, gc, ipam_plugin, ready, store};
+use crate::{add, check, del, gc, ipam_plugin, ready, store, trial};
 
 /// Which of the two plugins the executable is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,32 +29,34 @@ pub fn main() -> ExitCode {
     let variables = store::variables();
     let name = std::env::args().next().unwrap_or_default();
     let plugin = Plugin::of_name(variables.get("CALICO_CNI_PLUGIN").unwrap_or(&name));
-    match std::env::args().nth(1).as_deref() {
-        Some("-v" | "--version") => {
+    let flag = std::env::args().nth(1);
+    // Go's flags, which upstream has, begin with one dash or two.
+    let flag = flag.as_deref().map(|flag| flag.trim_start_matches('-'));
+    match (flag, plugin) {
+        (Some("v" | "version"), _) => {
             println!("{}", model::COMPATIBLE_VERSION);
             ExitCode::SUCCESS
         }
-        Some("-t") => test_connection(&variables),
-        Some("-u" | "--upgrade" | "-upgrade") => {
-            // Upstream moves allocations of host-local; ours never wrote any.
-            ExitCode::SUCCESS
+        (Some("t"), Plugin::Calico) => told(trial::connection(variables)),
+        (Some("upgrade"), Plugin::Ipam) => told(trial::upgrade()),
+        (Some(other), _) => {
+            let text = format!("failed to parse CLI flags: -{other} is unknown");
+            let known = match plugin {
+                Plugin::Calico => "known are -v (version) and -t (try the datastore)",
+                Plugin::Ipam => "known are -v (version) and -upgrade",
+            };
+            told(Err(CniError::new(Code::Ipam, text).hint(known)))
         }
-        Some(_) | None => plugin.answer(&variables),
+        (None, _) => plugin.answer(&variables),
     }
 }
 
-fn test_connection(variables: &Variables) -> ExitCode {
-    let conf = NetConf::default();
-    let tested = store::open(&conf, variables).and_then(|store| {
-        let queries = api::key_text(&Key::ClusterInformation)
-            .into_iter()
-            .map(Query::key);
-        store.read(&queries.collect::<Vec<_>>())
-    });
-    match tested {
-        Ok(_) => ExitCode::SUCCESS,
+/// The end of a flag's work: an error is an error object, as of a command.
+fn told(result: Result<(), CniError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            println!("{}", error.to_json(Version::LATEST.text()));
             ExitCode::FAILURE
         }
     }
@@ -105,30 +108,49 @@ impl Plugin {
             return Ok(result::versions(version_of(stdin)));
         }
         let conf = NetConf::parse(stdin)?;
+        let log = Log::of(&conf);
+        let outcome = self.carry_out(command, &conf, variables, stdin, &log);
+        if let Err(error) = &outcome {
+            let command = format!("{command:?}").to_uppercase();
+            log.error(format_args!("{command} failed: {error}"));
+        }
+        outcome
+    }
+
+    fn carry_out(
+        self,
+        command: Command,
+        conf: &NetConf,
+        variables: &Variables,
+        stdin: &[u8],
+        log: &Log,
+    ) -> Result<String, CniError> {
         let version = conf.version();
         let call = || Call::read(command, variables);
         let nothing = |()| String::new();
         let print = |outcome: Outcome| outcome.to_json(version).to_string();
         match (self, command) {
             (Plugin::Calico, Command::Add) => {
-                add::add(&conf, &call()?, variables, stdin).map(print)
+                add::add(conf, &call()?, variables, stdin, log).map(print)
             }
             (Plugin::Calico, Command::Del) => {
-                del::del(&conf, &call()?, variables, stdin).map(nothing)
+                del::del(conf, &call()?, variables, stdin, log).map(nothing)
             }
             (Plugin::Calico, Command::Check) => {
-                check::check(&conf, &call()?, variables, stdin).map(nothing)
+                check::check(conf, &call()?, variables, stdin).map(nothing)
             }
-            (Plugin::Ipam, Command::Add) => ipam_plugin::add(&conf, &call()?, variables).map(print),
+            (Plugin::Ipam, Command::Add) => {
+                ipam_plugin::add(conf, &call()?, variables, log).map(print)
+            }
             (Plugin::Ipam, Command::Del) => {
-                ipam_plugin::del(&conf, &call()?, variables).map(nothing)
+                ipam_plugin::del(conf, &call()?, variables, log).map(nothing)
             }
             (Plugin::Ipam, Command::Check) => {
-                ipam_plugin::check(&conf, &call()?, variables).map(nothing)
+                ipam_plugin::check(conf, &call()?, variables).map(nothing)
             }
-            (Plugin::Calico | Plugin::Ipam, Command::Gc) => gc::gc(&conf, variables).map(nothing),
+            (Plugin::Calico | Plugin::Ipam, Command::Gc) => gc::gc(conf, variables).map(nothing),
             (Plugin::Calico | Plugin::Ipam, Command::Status) => {
-                self.status(&conf, variables).map(nothing)
+                self.status(conf, variables).map(nothing)
             }
             (Plugin::Calico | Plugin::Ipam, Command::Version) => {
                 Ok(result::versions(version.text()))

@@ -25,6 +25,12 @@ pub(crate) fn check_table() -> Result<(), CniError> {
     });
     match found {
         Ok(Some(())) => Ok(()),
+        Err(error) if error.is_unsupported() => Err(CniError::from_source(
+            Code::NotAvailable,
+            "this kernel has no nf_tables, without which no policy can be enforced",
+            &error,
+        )
+        .hint("calico-node needs it as well; load the module nf_tables or use a kernel with it")),
         Err(error) if !error.is_absent() => Err(CniError::from_source(
             Code::TryAgain,
             "failed to ask the kernel for table inet calico",

@@ -1,5 +1,6 @@
 //! The real executable, with a real environment, on a real kernel.
 
+#[expect(dead_code, reason = "the other tests need the rest")]
 mod lab;
 
 use std::net::IpAddr;
@@ -346,8 +347,8 @@ fn waits_for_the_policy_and_says_when_it_did_not_come() {
     ]));
     let late = lab.attach("ADD", "c1", text(&netns), "", &conf);
     assert!(
-        late.stderr
-            .contains("warning: no policy for default/c1:eth0@node1"),
+        late.stderr.contains("[WARNING]")
+            && late.stderr.contains("no policy for default/c1:eth0@node1"),
         "{}",
         late.stderr
     );
@@ -355,7 +356,7 @@ fn waits_for_the_policy_and_says_when_it_did_not_come() {
     lab.attach("DEL", "c1", text(&netns), "", &conf).result();
     std::fs::write(status.join("cni default%2Fc1 eth0"), "{}").expect("written");
     let answer = lab.attach("ADD", "c1", text(&netns), "", &conf);
-    assert!(!answer.stderr.contains("warning"), "{}", answer.stderr);
+    assert!(!answer.stderr.contains("WARNING"), "{}", answer.stderr);
     answer.result();
     lab.attach("DEL", "c1", text(&netns), "", &conf).result();
     lab.assert_clean();

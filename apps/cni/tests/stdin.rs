@@ -6,7 +6,7 @@ use cni::{NetConf, Plugin};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 33] = [
     "cniVersion",
     "name",
     "type",
@@ -28,6 +28,17 @@ const FIELDS: [&str; 22] = [
     "runtimeConfig",
     "prevResult",
     "cni.dev/valid-attachments",
+    "hostname",
+    "log_level",
+    "log_file_max_size",
+    "require_mtu_file",
+    "device_type",
+    "include_default_routes",
+    "readiness_gates",
+    "feature_control",
+    "dataplane_options",
+    "log_file_max_age",
+    "log_file_max_count",
     "unknown",
 ];
 

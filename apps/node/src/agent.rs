@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use calc::{Change, Graph};
+use calc::{Change, Graph, LocalEndpoint};
 use dataplane::filter::Filter;
 use datastore::{AnyStore, Backoff};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -171,7 +171,7 @@ impl Agent {
                 return Ok(());
             }
             self.take_updates();
-            self.kernel.take_notices(self.filter.endpoints());
+            self.kernel.take_notices();
             self.take_parameters();
             self.take_changes();
             self.look_from_time_to_time(now);
@@ -180,6 +180,8 @@ impl Agent {
                 self.converge(now);
             }
             self.sweep(now);
+            self.probes
+                .set_netlink_messages(self.kernel.netlink_messages());
             self.probes.turn_ends();
             self.sleep()?;
         }
@@ -344,11 +346,11 @@ impl Agent {
                 }
                 Change::EndpointReplace { id, endpoint } => {
                     let before = self.filter.endpoints().get(id).map(|e| &**e);
-                    self.kernel.endpoint_changed(before, Some(endpoint));
+                    self.kernel.endpoint_changed(id, before, Some(endpoint));
                 }
                 Change::EndpointRemove(id) => {
                     let before = self.filter.endpoints().get(id).map(|e| &**e);
-                    self.kernel.endpoint_changed(before, None);
+                    self.kernel.endpoint_changed(id, before, None);
                 }
                 Change::SetReplace { .. }
                 | Change::SetDelta { .. }
@@ -401,17 +403,26 @@ impl Agent {
         }
     }
 
+    /// Says of the endpoints that changed whether their policy is in force; of all of them the first time.
     fn tell_status(&mut self) -> anyhow::Result<()> {
-        let kernel = &self.kernel;
-        let up = self
-            .filter
-            .endpoints()
-            .iter()
-            .filter(|(_, endpoint)| kernel.is_programmed(&endpoint.interface))
-            .map(|(id, endpoint)| (id, &*endpoint.interface));
-        self.status
-            .write(up)
-            .context("failed to write endpoint status files")
+        let Some(due) = self.kernel.status_due() else {
+            return Ok(());
+        };
+        let (kernel, endpoints) = (&self.kernel, self.filter.endpoints());
+        let up = |id| {
+            let endpoint: &LocalEndpoint = endpoints.get(id)?;
+            let up = kernel.is_programmed(&endpoint.interface);
+            up.then_some(&*endpoint.interface)
+        };
+        let told = match self.status.is_begun() {
+            true => due.iter().try_for_each(|id| self.status.tell(id, up(id))),
+            false => self
+                .status
+                .begin(endpoints.keys().filter_map(|id| Some((id, up(id)?)))),
+        };
+        told.context("failed to write endpoint status files")?;
+        self.kernel.status_told();
+        Ok(())
     }
 
     fn sleep(&self) -> anyhow::Result<()> {

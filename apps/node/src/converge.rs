@@ -3,7 +3,7 @@
 //! The packet filter is remembered as it was written, so that a change costs what it touches. The memory is given up when
 //! another hand changes our table, or when anything fails: then the table is read, compared and brought back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -21,9 +21,10 @@ use linux::monitor::{
 };
 use linux::nft::{Generation, Guard, Monitor as NftMonitor, Nftables, Notice as NftNotice};
 use linux::route::{LinkIndex, LinkRef, NextHop, RouteSocket, Via};
-use model::WorkloadEndpointId;
+use model::{Cidr, WorkloadEndpointId};
 
 use crate::ledger::Ledger;
+use crate::locals::Locals;
 use crate::options::Options;
 use crate::probes::Probes;
 
@@ -65,13 +66,6 @@ impl HostWork {
             HostWork::All => {}
         }
     }
-
-    fn has(&self, interface: &str) -> bool {
-        match self {
-            HostWork::Interfaces(names) => names.contains(interface),
-            HostWork::All => true,
-        }
-    }
 }
 
 /// The kernel, and what is known of it.
@@ -88,11 +82,17 @@ pub struct Converge {
     host_work: HostWork,
     /// Interfaces that exist and have all they should have.
     complete: BTreeSet<Box<str>>,
-    /// Interfaces that endpoints have, as of the last look.
-    claimed: BTreeSet<Box<str>>,
+    /// The local endpoints, by interface and address.
+    locals: Locals,
+    /// Interfaces that no endpoint has any more, and whose routes may still be there.
+    lost: BTreeSet<Box<str>>,
+    /// Endpoints whose status may have changed since it was told.
+    status_due: BTreeSet<WorkloadEndpointId>,
     /// Addresses that left this host, whose connections are to be forgotten.
     left: BTreeSet<IpAddr>,
     probes: Arc<Probes>,
+    /// Opened at first use and kept: closing a netlink socket waits for all processors.
+    conntrack: Option<ConntrackSocket>,
     own_pid: u32,
     /// Transactions of ours whose notices have not come yet.
     own_commits: BTreeSet<Generation>,
@@ -135,9 +135,12 @@ impl Converge {
             filter_changed: true,
             host_work: HostWork::All,
             complete: BTreeSet::new(),
-            claimed: BTreeSet::new(),
+            locals: Locals::default(),
+            lost: BTreeSet::new(),
+            status_due: BTreeSet::new(),
             left: BTreeSet::new(),
             probes,
+            conntrack: None,
             own_pid: std::process::id(),
             own_commits: BTreeSet::new(),
             ledger,
@@ -180,11 +183,25 @@ impl Converge {
     /// A local endpoint came, changed or went.
     pub fn endpoint_changed(
         &mut self,
+        id: &WorkloadEndpointId,
         before: Option<&LocalEndpoint>,
         now: Option<&LocalEndpoint>,
     ) {
-        for endpoint in [before, now].into_iter().flatten() {
+        self.status_due.insert(id.clone());
+        if before.map(host_side) == now.map(host_side) {
+            return;
+        }
+        if let Some(endpoint) = before {
             self.host_work.add(&endpoint.interface);
+            self.locals.remove(id, endpoint);
+        }
+        if let Some(endpoint) = now {
+            self.host_work.add(&endpoint.interface);
+            self.locals.insert(id, endpoint);
+            self.lost.remove(&endpoint.interface);
+        }
+        if let Some(endpoint) = before.filter(|before| !self.locals.has(&before.interface)) {
+            self.lost.insert(endpoint.interface.clone());
         }
         let kept = now.map_or(&[][..], |endpoint| &endpoint.nets);
         let gone = before.into_iter().flat_map(|endpoint| &endpoint.nets);
@@ -209,6 +226,7 @@ impl Converge {
     pub fn forget(&mut self) {
         self.table = None;
         self.host_work = HostWork::All;
+        self.conntrack = None;
     }
 
     /// True if there is something to converge.
@@ -216,20 +234,48 @@ impl Converge {
         self.filter_changed || self.table.is_none() || !self.host_work.is_nothing()
     }
 
-    /// True if the interface exists and its policy, routes and sysctls are in force.
+    /// Endpoints whose status may have changed since it was told; `None` while the kernel is not known to be as it should be.
+    pub fn status_due(&self) -> Option<&BTreeSet<WorkloadEndpointId>> {
+        let known = self.table.is_some() && !self.filter_changed;
+        known.then_some(&self.status_due)
+    }
+
+    /// The status of all endpoints was told.
+    pub fn status_told(&mut self) {
+        self.status_due.clear();
+    }
+
+    /// True if the interface exists and its policy, routes and sysctls are in force, as far as [`Converge::status_due`] says something.
     pub fn is_programmed(&self, interface: &str) -> bool {
-        self.table.is_some() && !self.filter_changed && self.complete.contains(interface)
+        self.complete.contains(interface)
+    }
+
+    fn set_complete(&mut self, interface: &str, complete: Complete) {
+        let changed = match complete {
+            Complete::Yes => self.complete.insert(interface.into()),
+            Complete::No => self.complete.remove(interface),
+        };
+        if changed {
+            self.status_due.extend(self.locals.of(interface).cloned());
+        }
+    }
+
+    /// Messages sent to the kernel over netlink so far.
+    pub fn netlink_messages(&self) -> u64 {
+        let conntrack = self.conntrack.as_ref();
+        let conntrack = conntrack.map_or(0, |socket| socket.stats().messages);
+        self.nft.stats().messages + self.routes.stats().messages + conntrack
     }
 
     /// Reads what the kernel says others changed.
-    pub fn take_notices(&mut self, endpoints: &BTreeMap<WorkloadEndpointId, Arc<LocalEndpoint>>) {
+    pub fn take_notices(&mut self) {
         self.take_nft_notices();
         loop {
             let mut notices = Vec::new();
             match self.route_monitor.drain(|notice| notices.push(notice)) {
                 Ok(drained) => {
                     for notice in &notices {
-                        self.take_route_notice(notice, endpoints);
+                        self.take_route_notice(notice);
                     }
                     if drained == Drained::Empty {
                         return;
@@ -282,28 +328,23 @@ impl Converge {
         }
     }
 
-    fn take_route_notice(
-        &mut self,
-        notice: &RouteNotice,
-        endpoints: &BTreeMap<WorkloadEndpointId, Arc<LocalEndpoint>>,
-    ) {
-        let local = |name: &str| endpoints.values().any(|e| &*e.interface == name);
+    fn take_route_notice(&mut self, notice: &RouteNotice) {
         match notice {
             RouteNotice::LinkChanged(link) => {
-                if local(&link.name) {
+                if self.locals.has(&link.name) {
                     self.host_work.add(&link.name);
                 }
             }
             RouteNotice::LinkGone { name, .. } => {
-                self.complete.remove(name.as_str());
-                if local(name) {
+                self.set_complete(name, Complete::No);
+                if self.locals.has(name) {
                     self.host_work.add(name);
                 }
             }
             RouteNotice::RouteChanged(_, route) => {
                 // A route over another interface may have taken the place of ours.
-                for endpoint in endpoints.values().filter(|e| e.nets.contains(&route.dst)) {
-                    self.host_work.add(&endpoint.interface);
+                for interface in self.locals.with_net(route.dst) {
+                    self.host_work.add(interface);
                 }
                 match &route.via {
                     Via::Nothing => {}
@@ -329,7 +370,7 @@ impl Converge {
     fn look_at(&mut self, index: LinkIndex) {
         match self.routes.link(LinkRef::Index(index)) {
             Ok(Some(link)) => {
-                if self.claimed.contains(link.name.as_str()) {
+                if self.locals.has(&link.name) || self.lost.contains(link.name.as_str()) {
                     self.host_work.add(&link.name);
                 }
             }
@@ -347,7 +388,7 @@ impl Converge {
         self.converge_filter(filter)?;
         self.filter_changed = false;
         let converged = self.converge_host(filter)?;
-        self.forget_connections(filter)?;
+        self.forget_connections()?;
         Ok(converged)
     }
 
@@ -413,8 +454,7 @@ impl Converge {
         if self.host_work.is_nothing() {
             return Ok(Converged::Done);
         }
-        let claimed = interfaces(filter);
-        let desired = self.desired(filter, &claimed);
+        let desired = self.desired(filter);
         let seen = kernel_host::observe(&mut self.routes, &desired)
             .context("failed to look at this host's links and routes")?;
         for sysctl in desired.sysctls.keys() {
@@ -428,20 +468,20 @@ impl Converge {
         let failed = kernel_host::apply(&mut self.routes, &steps)
             .context("failed to change this host's routes")?;
         for interface in desired.interfaces.keys() {
-            if seen.interfaces.contains_key(interface) {
-                self.complete.insert(interface.clone());
-            } else {
-                self.complete.remove(interface);
-            }
+            let complete = match seen.interfaces.contains_key(interface) {
+                true => Complete::Yes,
+                false => Complete::No,
+            };
+            self.set_complete(interface, complete);
         }
-        self.claimed = claimed;
         let Some(first) = failed.first() else {
             self.host_work = HostWork::NOTHING;
+            self.lost.clear();
             return Ok(Converged::Done);
         };
         for failure in &failed {
             if let HostOp::AddRoute(interface, _) = &failure.op {
-                self.complete.remove(interface);
+                self.set_complete(interface, Complete::No);
             }
         }
         let count = failed.len();
@@ -452,40 +492,52 @@ impl Converge {
     }
 
     /// What should be, as far as it has to be looked at. An interface that lost its endpoint has no routes.
-    fn desired(&self, filter: &Filter, claimed: &BTreeSet<Box<str>>) -> HostDesired {
-        let endpoints = filter.endpoints().values().map(|e| &**e);
-        let looked_at = endpoints.filter(|e| self.host_work.has(&e.interface));
-        let mut desired = host::desired(looked_at, &self.host_options);
-        if self.host_work != HostWork::All {
-            desired.sysctls.clear();
-        }
-        for lost in self.claimed.difference(claimed) {
+    fn desired(&self, filter: &Filter) -> HostDesired {
+        let endpoints = filter.endpoints();
+        let mut desired = match &self.host_work {
+            HostWork::All => host::desired(endpoints.values().map(|e| &**e), &self.host_options),
+            HostWork::Interfaces(names) => {
+                let ids = names.iter().flat_map(|name| self.locals.of(name));
+                let looked_at = ids.filter_map(|id| endpoints.get(id)).map(|e| &**e);
+                let mut desired = host::desired(looked_at, &self.host_options);
+                desired.sysctls.clear();
+                desired
+            }
+        };
+        for lost in &self.lost {
             desired.interfaces.entry(lost.clone()).or_default();
         }
         desired
     }
 
-    /// Connections of addresses that left this host are forgotten: whoever gets the address next must not inherit them.
-    fn forget_connections(&mut self, filter: &Filter) -> anyhow::Result<()> {
+    /// Connections of addresses that left an endpoint are forgotten: whoever gets the address next, or has it already, must not
+    /// inherit them.
+    fn forget_connections(&mut self) -> anyhow::Result<()> {
         if self.left.is_empty() {
             return Ok(());
         }
-        for endpoint in filter.endpoints().values() {
-            for net in &endpoint.nets {
-                self.left.remove(&net.addr());
+        let socket = match &mut self.conntrack {
+            Some(socket) => socket,
+            none => {
+                none.insert(ConntrackSocket::open().context("failed to open connection tracking")?)
             }
-        }
-        if !self.left.is_empty() {
-            ConntrackSocket::open()
-                .and_then(|mut socket| socket.delete_by_addresses(&self.left))
-                .context("failed to forget the connections of addresses that left")?;
-            self.left.clear();
-        }
+        };
+        socket
+            .delete_by_addresses(&self.left)
+            .context("failed to forget the connections of addresses that left")?;
+        self.left.clear();
         Ok(())
     }
 }
 
-fn interfaces(filter: &Filter) -> BTreeSet<Box<str>> {
-    let endpoints = filter.endpoints().values();
-    endpoints.map(|e| e.interface.clone()).collect()
+/// Whether an interface has all it should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Complete {
+    Yes,
+    No,
+}
+
+/// What of an endpoint the host's routes and sysctls depend on.
+fn host_side(endpoint: &LocalEndpoint) -> (&str, &[Cidr], &[Cidr]) {
+    (&endpoint.interface, &endpoint.nets, &endpoint.allow_spoofed)
 }

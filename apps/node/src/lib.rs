@@ -8,6 +8,7 @@ pub mod follow;
 pub mod host;
 pub mod install;
 pub mod ledger;
+mod locals;
 pub mod options;
 pub mod parameters;
 pub mod probes;

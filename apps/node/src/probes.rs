@@ -51,6 +51,8 @@ pub struct Metrics {
     pub repairs: IntCounter,
     /// Transactions written to nf_tables.
     pub nft_calls: IntCounter,
+    /// Messages sent to the kernel over netlink.
+    netlink_messages: IntCounter,
 }
 
 impl Probes {
@@ -103,6 +105,12 @@ impl Probes {
     /// Whether the kernel is as the datastore wants it.
     pub fn set_kernel(&self, done: bool) {
         self.kernel_done.store(done, Ordering::Relaxed);
+    }
+
+    /// How many messages were sent to the kernel so far.
+    pub fn set_netlink_messages(&self, sent: u64) {
+        let counter = &self.metrics.netlink_messages;
+        counter.inc_by(sent.saturating_sub(counter.get()));
     }
 
     fn millis(&self, now: Instant) -> u64 {
@@ -206,6 +214,10 @@ impl Metrics {
                 "Number of times the kernel was brought back after another hand changed it.",
             )?,
             nft_calls: counter("felix_nft_calls", "Number of nf_tables transactions.")?,
+            netlink_messages: counter(
+                "calico_netlink_messages",
+                "Number of messages sent to the kernel over netlink, questions included.",
+            )?,
         })
     }
 }

@@ -10,7 +10,7 @@ use model::Family;
 
 use crate::netlink::{
     Attributes, Batch, Errno, Message, MessageWriter, NetlinkError, NetlinkSocket, Protocol,
-    Request, SocketOptions,
+    Request, SocketOptions, Stats,
 };
 use crate::route::family_number;
 
@@ -22,6 +22,8 @@ const SUBSYSTEM: u16 = 1 << 8;
 const CT_NEW: u16 = SUBSYSTEM;
 const CT_GET: u16 = SUBSYSTEM | 1;
 const CT_DELETE: u16 = SUBSYSTEM | 2;
+const CT_GET_STATS: u16 = SUBSYSTEM | 5;
+const CTA_STATS_GLOBAL_ENTRIES: u16 = 1;
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_ID: u16 = 12;
@@ -75,6 +77,7 @@ impl Connection {
 
 /// What names an entry to the kernel for deletion.
 struct Handle {
+    family: u8,
     tuple: Vec<u8>,
     id: Option<u32>,
     zone: Option<u16>,
@@ -115,54 +118,58 @@ impl ConntrackSocket {
         )
     }
 
+    /// How many connections the namespace has, of both families, those included whose first packet is still on its way.
+    ///
+    /// Costs one message; nothing is walked. `None` on kernels that do not say.
+    pub fn count(&mut self) -> Result<Option<u32>, NetlinkError> {
+        let request = Request {
+            doing: "count the tracked connections",
+            kind: CT_GET_STATS,
+            flags: 0,
+            header: &[0; HEADER_LEN],
+        };
+        self.netlink.get(
+            request,
+            |_| {},
+            |message| {
+                let (_, attributes) = message.split(HEADER_LEN)?;
+                attributes.get(CTA_STATS_GLOBAL_ENTRIES)?.be32()
+            },
+        )
+    }
+
+    /// Counters since the socket was opened.
+    pub fn stats(&self) -> Stats {
+        self.netlink.stats()
+    }
+
     /// Forgets every connection that has one of the addresses at either end, before or after NAT. Returns how many there were.
     ///
-    /// The table of each family is read once for all of them, so addresses come in sets: walking even an empty table takes the kernel
-    /// some 10 ms, and its own filter knows only one place of one address at a time.
+    /// The table is read once for all of them, so addresses come in sets: it is one for all namespaces, walking even an empty one takes
+    /// the kernel some 10 ms, and its own filter knows only one place of one address at a time. A namespace without any connection is
+    /// not walked for.
     pub fn delete_by_addresses(
         &mut self,
         addresses: &BTreeSet<IpAddr>,
     ) -> Result<usize, NetlinkError> {
-        let mut deleted = 0;
-        for family in Family::ALL {
-            if addresses.iter().any(|addr| Family::of(*addr) == family) {
-                deleted += self.delete_in(family, addresses)?;
-            }
+        let families: BTreeSet<Family> = addresses.iter().map(|addr| Family::of(*addr)).collect();
+        if families.is_empty() || self.count()? == Some(0) {
+            return Ok(0);
         }
-        Ok(deleted)
-    }
-
-    fn delete_in(
-        &mut self,
-        family: Family,
-        addresses: &BTreeSet<IpAddr>,
-    ) -> Result<usize, NetlinkError> {
-        let header = header(family);
-        let list = Request {
-            doing: "list the tracked connections",
-            kind: CT_GET,
-            flags: 0,
-            header: &header,
-        };
-        let found = self.netlink.dump(
-            list,
-            |_| {},
-            |message| {
-                let (connection, attributes) = decode(message)?;
-                let ends = connection.addresses();
-                ends.iter()
-                    .any(|end| addresses.contains(end))
-                    .then(|| handle(attributes))
-                    .flatten()
-            },
-        )?;
+        let found = self.of_addresses(&families, addresses)?;
         let mut batch = Batch::new();
-        for Handle { tuple, id, zone } in &found {
+        for Handle {
+            family,
+            tuple,
+            id,
+            zone,
+        } in &found
+        {
             let request = Request {
                 doing: "delete the tracked connection",
                 kind: CT_DELETE,
                 flags: 0,
-                header: &header,
+                header: &[*family, 0, 0, 0],
             };
             batch.message(request, |m| {
                 m.nest(CTA_TUPLE_ORIG, |t| t.raw(tuple));
@@ -184,6 +191,37 @@ impl ConntrackSocket {
             Some(failure) => Err(NetlinkError::Refused(failure)),
             None => Ok(found.len()),
         }
+    }
+
+    /// The connections that have one of the addresses, by one walk.
+    fn of_addresses(
+        &mut self,
+        families: &BTreeSet<Family>,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Result<Vec<Handle>, NetlinkError> {
+        // No family is all families.
+        let header = match families.iter().collect::<Vec<_>>()[..] {
+            [one] => header(*one),
+            _ => [0; HEADER_LEN],
+        };
+        let list = Request {
+            doing: "list the tracked connections",
+            kind: CT_GET,
+            flags: 0,
+            header: &header,
+        };
+        self.netlink.dump(
+            list,
+            |_| {},
+            |message| {
+                let (header, _) = message.split(HEADER_LEN)?;
+                let (connection, attributes) = decode(message)?;
+                let ends = connection.addresses();
+                ends.iter()
+                    .any(|end| addresses.contains(end))
+                    .then(|| handle(*header.first()?, attributes))?
+            },
+        )
     }
 
     /// Makes an entry, as if a first packet had been seen. For tests and demonstrations.
@@ -259,8 +297,9 @@ fn decode_tuple(tuple: Attributes<'_>) -> Option<Tuple> {
     })
 }
 
-fn handle(attributes: Attributes<'_>) -> Option<Handle> {
+fn handle(family: u8, attributes: Attributes<'_>) -> Option<Handle> {
     Some(Handle {
+        family,
         // As the kernel wrote it: a protocol we do not read in full (ICMP) is still named exactly.
         tuple: attributes.get(CTA_TUPLE_ORIG)?.value.to_vec(),
         id: attributes.get(CTA_ID).and_then(|a| a.be32()),

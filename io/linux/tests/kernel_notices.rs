@@ -338,9 +338,11 @@ fn connections_of_an_address_are_forgotten() {
         translated,
         plain("fd00::7", "fd00::2", 1002),
     ];
+    assert_eq!(socket.count().expect("a count"), Some(0));
     for connection in kept.iter().chain(&lost) {
         socket.insert(connection, 600).expect("inserted");
     }
+    assert_eq!(socket.count().expect("a count"), Some(6));
     assert_eq!(socket.connections(Family::V4).expect("a list").len(), 4);
     let v4 = BTreeSet::from([ip("10.65.0.7")]);
     let both = BTreeSet::from([ip("10.65.0.7"), ip("fd00::7"), ip("10.65.0.99")]);

@@ -401,12 +401,14 @@ fn conflist(directory: &Path) -> Value {
             "datastore_type": "embedded",
             "datastore_file": path("datastore.db"),
             "nodename": NODE,
+            "nodename_file": path("nodename"),
             "log_level": "info",
             "log_file_path": path("cni-plugin.log"),
             "endpoint_status_dir": path("run/endpoint-status"),
             "policy_setup_timeout_seconds": 10,
             "mtu": 1450,
             "ipam": {"type": "calico-ipam", "assign_ipv4": "true", "assign_ipv6": "true"},
+            "ipam_lock_file": path("ipam.lock"),
             "policy": {"type": "k8s"},
         }]
     })

@@ -40,8 +40,12 @@ fn own(settings: &Settings, options: &Options) -> anyhow::Result<String> {
             "the configuration for DATASTORE_TYPE={store} has to be given: set CNI_NETWORK_CONFIG or CNI_NETWORK_CONFIG_FILE"
         );
     }
+    let logs =
+        |name: &str, default: &str| env(name).map_or(default, |text| text.as_str()).to_owned();
     let mut calico = json!({
         "type": "calico",
+        "log_level": logs("LOG_LEVEL", "info"),
+        "log_file_path": logs("LOG_FILE_PATH", "/var/log/calico/cni/cni.log"),
         "datastore_type": store,
         "nodename_file": settings.paths.nodename,
         "endpoint_status_dir": settings.paths.run.join("endpoint-status"),

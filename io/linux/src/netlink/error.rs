@@ -167,6 +167,14 @@ impl NetlinkError {
         )
     }
 
+    /// Whether the kernel does not know what is asked for: a kind of interface, a subsystem.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self.errno(),
+            Some(Errno::OPNOTSUPP | Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT)
+        )
+    }
+
     /// Whether the object to create is there already.
     pub fn is_present(&self) -> bool {
         self.errno() == Some(Errno::EXIST)

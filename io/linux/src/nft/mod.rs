@@ -18,7 +18,7 @@ use dataplane::nft::{Batch, Handles, ObservedTable, TableId};
 
 pub use self::error::{ApplyError, ObserveError};
 pub use self::monitor::{Author, Monitor, Notice, Object};
-use crate::netlink::{NetlinkError, NetlinkSocket, Protocol, SocketOptions};
+use crate::netlink::{NetlinkError, NetlinkSocket, Protocol, SocketOptions, Stats};
 
 /// Readings of a table before giving up on one that never stands still.
 const ATTEMPTS: u32 = 5;
@@ -81,6 +81,11 @@ impl Nftables {
             Ok(socket) => Ok(Self { socket }),
             Err(source) => Err(ObserveError::new("(any)".to_owned(), source)),
         }
+    }
+
+    /// What went over the socket since it was opened.
+    pub fn stats(&self) -> Stats {
+        self.socket.stats()
     }
 
     /// The count of changes as it is.

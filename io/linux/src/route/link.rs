@@ -29,6 +29,14 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_NETKIT_PEER_INFO: u16 = 1;
+const IFLA_NETKIT_POLICY: u16 = 3;
+const IFLA_NETKIT_PEER_POLICY: u16 = 4;
+const IFLA_NETKIT_MODE: u16 = 5;
+/// Frames pass as they would a veth (`NETKIT_L2`).
+const NETKIT_L2: u32 = 0;
+/// What no program decides passes (`NETKIT_PASS`).
+const NETKIT_PASS: u32 = 0;
 /// Leaves the statistics out: most of the reply, and nobody here reads them.
 const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 
@@ -204,35 +212,62 @@ impl VethEnd<'_> {
 impl Changes {
     /// Makes a veth pair.
     pub fn add_veth(&mut self, veth: &Veth<'_>) -> usize {
+        self.add_pair("add the veth pair", "veth", veth, |data, peer| {
+            data.nest(VETH_INFO_PEER, peer);
+        })
+    }
+
+    /// Makes a netkit pair that passes frames as a veth pair does, its primary end in the socket's namespace. Kernels before 6.7, and those
+    /// built without it, refuse: see [`NetlinkError::is_unsupported`]. Netkit has one queue, so `queues` is not asked for.
+    pub fn add_netkit(&mut self, pair: &Veth<'_>) -> usize {
+        let pair = Veth {
+            queues: None,
+            ..*pair
+        };
+        self.add_pair("add the netkit pair", "netkit", &pair, |data, peer| {
+            data.u32(IFLA_NETKIT_MODE, NETKIT_L2);
+            data.u32(IFLA_NETKIT_POLICY, NETKIT_PASS);
+            data.u32(IFLA_NETKIT_PEER_POLICY, NETKIT_PASS);
+            data.nest(IFLA_NETKIT_PEER_INFO, peer);
+        })
+    }
+
+    /// Makes a pair of a kind, whose own attributes `data` writes, the peer among them.
+    fn add_pair(
+        &mut self,
+        doing: &'static str,
+        kind: &str,
+        pair: &Veth<'_>,
+        data: impl FnOnce(&mut MessageWriter<'_>, &dyn Fn(&mut MessageWriter<'_>)),
+    ) -> usize {
         let Veth {
             host,
             host_state,
             peer,
             peer_netns,
             queues,
-        } = *veth;
+        } = *pair;
         // Leaving the flags alone instead of saying "down" saves the kernel a pass over the interface.
         let birth_state = Some(host_state).filter(|&state| state == LinkState::Up);
         let header_bytes = header(LinkIndex(0), birth_state);
         let request = Request {
-            doing: "add the veth pair",
+            doing,
             kind: libc::RTM_NEWLINK,
             flags: CREATE,
             header: &header_bytes,
         };
+        let write_peer = |p: &mut MessageWriter<'_>| {
+            p.raw(&header(LinkIndex(0), None));
+            peer.write(p, queues);
+            if let Some(netns) = peer_netns {
+                p.u32(IFLA_NET_NS_FD, netns.as_raw_fd() as u32);
+            }
+        };
         self.batch.message(request, |m| {
             host.write(m, queues);
             m.nest(IFLA_LINKINFO, |info| {
-                info.text(IFLA_INFO_KIND, "veth");
-                info.nest(IFLA_INFO_DATA, |data| {
-                    data.nest(VETH_INFO_PEER, |p| {
-                        p.raw(&header(LinkIndex(0), None));
-                        peer.write(p, queues);
-                        if let Some(netns) = peer_netns {
-                            p.u32(IFLA_NET_NS_FD, netns.as_raw_fd() as u32);
-                        }
-                    });
-                });
+                info.text(IFLA_INFO_KIND, kind);
+                info.nest(IFLA_INFO_DATA, |d| data(d, &write_peer));
             });
         })
     }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use model::{Cidr, Family, Mac};
 
 use super::*;
-use crate::netlink::{Batch, Messages};
+use crate::netlink::{Attributes, Batch, Messages};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -46,8 +46,9 @@ fn samples() -> Vec<Vec<u8>> {
         addr: ip("fd00::1"),
         kind: NeighbourKind::Permanent(Mac([2; 6])),
     };
-    let writers: [&dyn Fn(&mut Changes) -> usize; 5] = [
+    let writers: [&dyn Fn(&mut Changes) -> usize; 6] = [
         &|c| c.add_veth(&veth),
+        &|c| c.add_netkit(&veth),
         &|c| c.add_route(&route),
         &|c| c.add_address(&Address::host(LinkIndex(7), ip("fd00::1"))),
         &|c| c.replace_neighbour(&neighbour),
@@ -138,4 +139,39 @@ fn what_the_kernel_repeats_in_the_bridge_family_is_no_link() {
     batch.message(request, |m| m.text(3, "eth0"));
     let message = Messages::new(batch.bytes()).next().unwrap();
     assert_eq!(decode_link(&message), None);
+}
+
+/// The attributes as linux/if_link.h numbers them, written out by hand: this kernel may have no netkit to ask.
+#[test]
+fn a_netkit_pair_is_asked_for_as_the_kernel_wants_it() {
+    let end = |name| VethEnd {
+        name,
+        mac: None,
+        mtu: Some(Mtu(1400)),
+    };
+    let mut changes = Changes::new();
+    changes.add_netkit(&Veth {
+        host: end("cali0"),
+        host_state: LinkState::Up,
+        peer: end("eth0"),
+        peer_netns: None,
+        queues: Some(4),
+    });
+    let bytes = changes.batch.bytes();
+    let message = Messages::new(bytes).next().unwrap();
+    assert_eq!(message.kind, 16, "RTM_NEWLINK");
+    let (_, attributes) = message.split(16).unwrap();
+    assert_eq!(attributes.get(3).unwrap().text(), Some("cali0"));
+    assert!(attributes.get(31).is_none(), "netkit has one queue");
+    let info = attributes.get(18).unwrap().nested();
+    assert_eq!(info.get(1).unwrap().text(), Some("netkit"));
+    let data = info.get(2).unwrap().nested();
+    let number = |kind| data.get(kind).unwrap().value.to_vec();
+    assert_eq!(
+        (number(5), number(3), number(4)),
+        (vec![0; 4], vec![0; 4], vec![0; 4])
+    );
+    let peer = Attributes::new(&data.get(1).unwrap().value[16..]);
+    assert_eq!(peer.get(3).unwrap().text(), Some("eth0"));
+    assert_eq!(peer.get(4).unwrap().value, 1400_u32.to_ne_bytes());
 }
