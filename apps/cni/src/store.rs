@@ -1,7 +1,7 @@
 //! The datastore as the plugin uses it: IPAM machines driven over it, endpoints read and written, requests counted.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use datastore::{
     AnyStore, Close, CommitError, Datastore, DriveError, FileSettings, Options, Query, Snapshot,
@@ -19,6 +19,9 @@ pub(crate) struct Store {
     inner: AnyStore,
 }
 
+/// A container runtime waits for the plugin, and tries again on its own.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Opens the store that configuration and environment name.
 pub(crate) fn open(conf: &NetConf, variables: &Variables) -> Result<Store, CniError> {
     let request = StoreRequest {
@@ -32,6 +35,7 @@ pub(crate) fn open(conf: &NetConf, variables: &Variables) -> Result<Store, CniEr
         // The agent makes the store; the plugin must be quick, and leaves the log for others to fold.
         missing: datastore::Missing::Refuse,
         close: Close::Leave,
+        request_timeout: REQUEST_TIMEOUT,
         ..Options::default()
     };
     let opened = choice.open_with(options);

@@ -374,7 +374,9 @@ impl Objects {
                 not_found(object.kind(), object.namespace(), object.name())
             }
             CommitError::Conflict { .. } => conflict(object, "it was changed meanwhile"),
-            CommitError::InvalidKey(_) | CommitError::ValueTooLarge { .. } => Failure::new(
+            CommitError::InvalidKey(_)
+            | CommitError::ValueTooLarge { .. }
+            | CommitError::TooLarge { .. } => Failure::new(
                 Status::Validation,
                 format!("{}: {}", describe(object), chain(&error)),
             ),

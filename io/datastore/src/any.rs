@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::{
-    Capabilities, CommitError, Datastore, EmbeddedStore, Feed, MemoryStore, Query, ReadError,
-    Revision, Snapshot, Stats, Watch, WatchError, Write,
+    Capabilities, CommitError, Datastore, EmbeddedStore, EtcdStore, Feed, MemoryStore, Query,
+    ReadError, Revision, Snapshot, Stats, Watch, WatchError, Write,
 };
 
 /// Any of the stores, behind one type. Clones share it.
@@ -12,6 +12,8 @@ use crate::{
 pub enum AnyStore {
     /// In one file.
     Embedded(EmbeddedStore),
+    /// In an etcd cluster.
+    Etcd(EtcdStore),
     /// In this process's memory.
     Memory(MemoryStore),
 }
@@ -20,6 +22,7 @@ impl Datastore for AnyStore {
     async fn read(&self, queries: &[Query]) -> Result<Snapshot, ReadError> {
         match self {
             Self::Embedded(store) => store.read(queries).await,
+            Self::Etcd(store) => store.read(queries).await,
             Self::Memory(store) => store.read(queries).await,
         }
     }
@@ -27,6 +30,7 @@ impl Datastore for AnyStore {
     async fn commit(&self, writes: &[Write]) -> Result<Revision, CommitError> {
         match self {
             Self::Embedded(store) => store.commit(writes).await,
+            Self::Etcd(store) => store.commit(writes).await,
             Self::Memory(store) => store.commit(writes).await,
         }
     }
@@ -34,6 +38,7 @@ impl Datastore for AnyStore {
     async fn watch(&self, prefixes: &[&str], from: Revision) -> Result<Watch, WatchError> {
         match self {
             Self::Embedded(store) => store.watch(prefixes, from).await,
+            Self::Etcd(store) => store.watch(prefixes, from).await,
             Self::Memory(store) => store.watch(prefixes, from).await,
         }
     }
@@ -41,6 +46,7 @@ impl Datastore for AnyStore {
     fn stats(&self) -> Stats {
         match self {
             Self::Embedded(store) => store.stats(),
+            Self::Etcd(store) => store.stats(),
             Self::Memory(store) => store.stats(),
         }
     }
@@ -48,6 +54,7 @@ impl Datastore for AnyStore {
     fn capabilities(&self) -> Capabilities {
         match self {
             Self::Embedded(store) => store.capabilities(),
+            Self::Etcd(store) => store.capabilities(),
             Self::Memory(store) => store.capabilities(),
         }
     }
@@ -55,6 +62,7 @@ impl Datastore for AnyStore {
     fn follow(&self, prefixes: &[&str]) -> io::Result<Feed> {
         match self {
             Self::Embedded(store) => store.follow(prefixes),
+            Self::Etcd(store) => store.follow(prefixes),
             Self::Memory(store) => store.follow(prefixes),
         }
     }

@@ -12,7 +12,7 @@ pub use settings::{
     EtcdSettings, KubernetesSettings, Material, PodCidrs, Secret, StoreSettings, Verify,
 };
 
-use crate::{AnyStore, DEFAULT_PATH, EmbeddedStore, Missing, Options, StorageError};
+use crate::{AnyStore, DEFAULT_PATH, EmbeddedStore, EtcdStore, Missing, Options, StorageError};
 
 /// What a user may have said about the store. First match wins, in the order of the fields.
 #[derive(Clone, Debug, Default)]
@@ -202,7 +202,7 @@ impl StoreChoice {
         })
     }
 
-    /// Opens the chosen store; the options are for an embedded one.
+    /// Opens the chosen store. One behind a network is connected to when it is first used.
     pub fn open_with(self, options: Options) -> Result<AnyStore, ConnectError> {
         match self.kind {
             StoreKind::Embedded => match EmbeddedStore::open_with(self.path.clone(), options) {
@@ -212,7 +212,16 @@ impl StoreChoice {
                     source,
                 }),
             },
-            StoreKind::EtcdV3 | StoreKind::Kubernetes => Err(ConnectError::Unsupported {
+            StoreKind::EtcdV3 => {
+                match EtcdStore::open(&self.settings.etcd, options.request_timeout) {
+                    Ok(store) => Ok(AnyStore::Etcd(store)),
+                    Err(source) => Err(ConnectError::Open {
+                        choice: Box::new(self),
+                        source,
+                    }),
+                }
+            }
+            StoreKind::Kubernetes => Err(ConnectError::Unsupported {
                 choice: Box::new(self),
             }),
         }

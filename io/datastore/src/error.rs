@@ -89,6 +89,16 @@ pub enum CommitError {
         /// How many the store takes.
         at_most: usize,
     },
+    /// Keys and values together are over the limit.
+    #[error(
+        "the transaction has {bytes} bytes; the most this datastore takes at once is {at_most}"
+    )]
+    TooLarge {
+        /// Their size.
+        bytes: usize,
+        /// What the store takes.
+        at_most: usize,
+    },
     /// The store cannot remove keys on its own.
     #[error("{key} was to be kept for a limited time, which this datastore cannot do")]
     NoLifetimes {
@@ -113,6 +123,7 @@ impl CommitError {
             | Self::DuplicateKey { .. }
             | Self::ValueTooLarge { .. }
             | Self::TooManyWrites { .. }
+            | Self::TooLarge { .. }
             | Self::NoLifetimes { .. }
             | Self::Unsure(_)
             | Self::Storage(_) => false,

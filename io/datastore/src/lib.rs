@@ -5,6 +5,7 @@ mod choose;
 mod drive;
 mod embedded;
 mod error;
+mod etcd;
 mod event;
 mod executor;
 mod feed;
@@ -24,6 +25,7 @@ pub use embedded::{
     BackupError, BackupReport, Close, DEFAULT_PATH, EmbeddedStore, Missing, Options, RestoreReport,
 };
 pub use error::{CommitError, InvalidKey, ReadError, StorageError, WatchError};
+pub use etcd::{EtcdStore, SrvAnswer, SrvRecord, srv_records};
 pub use event::Event;
 pub use executor::block_on_ready;
 pub use feed::{

@@ -1,16 +1,22 @@
 //! What every store must do, written once over the trait and run on each of them.
 
+mod etcd;
 mod suite;
 
 use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
 
-use datastore::{EmbeddedStore, MemoryStore};
+use datastore::{EmbeddedStore, EtcdStore, MemoryStore};
+use testkit::servers::{Guard, RealEtcd};
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]
 fn memory_conforms() {
-    suite::run(&|| suite::Subject {
-        store: MemoryStore::new(),
-        compact: Box::new(|store, keep| store.compact(keep)),
+    suite::run(&|| {
+        let compact = |store: &MemoryStore, keep| store.compact(keep);
+        suite::Subject::here(MemoryStore::new(), Box::new(compact))
     });
 }
 
@@ -21,9 +27,38 @@ fn embedded_conforms() {
     suite::run(&|| {
         number.set(number.get() + 1);
         let path = directory.path().join(format!("{}.db", number.get()));
-        suite::Subject {
-            store: EmbeddedStore::open(path).expect("a new store"),
-            compact: Box::new(|store, keep| store.compact(keep).expect("compaction")),
-        }
+        let compact = |store: &EmbeddedStore, keep| store.compact(keep).expect("compaction");
+        let store = EmbeddedStore::open(path).expect("a new store");
+        suite::Subject::here(store, Box::new(compact))
     });
+}
+
+/// One server for all checks: it is emptied before each.
+fn etcd_conforms(guard: Guard) {
+    let Some(server) = RealEtcd::start(guard) else {
+        return;
+    };
+    let server = Rc::new(server);
+    let settings = etcd::settings(&server, guard);
+    suite::run(&|| {
+        server.clear();
+        let store = EtcdStore::open(&settings, PATIENCE).expect("settings of a store");
+        let server = server.clone();
+        let compact = move |_: &EtcdStore, keep: u64| {
+            // Etcd names the first revision that stays, and keeps the last one always.
+            let head = server.revision();
+            assert!(server.compact((head - keep + 1).min(head)));
+        };
+        suite::Subject::elsewhere(store, Box::new(compact))
+    });
+}
+
+#[test]
+fn etcd_conforms_in_the_open() {
+    etcd_conforms(Guard::Open);
+}
+
+#[test]
+fn etcd_conforms_by_tls() {
+    etcd_conforms(Guard::Tls);
 }

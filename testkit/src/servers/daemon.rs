@@ -96,3 +96,14 @@ pub(super) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
     }
     Ok(ports)
 }
+
+/// A directory whose files are in memory where there is such a place: these servers wait for every write.
+pub(super) fn in_memory(what: &str) -> tempfile::TempDir {
+    let mut builder = tempfile::Builder::new();
+    let prefix = format!("calico-test-{what}-");
+    builder.prefix(&prefix);
+    builder
+        .tempdir_in("/dev/shm")
+        .or_else(|_| builder.tempdir())
+        .expect("a temporary directory")
+}

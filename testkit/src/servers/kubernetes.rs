@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::daemon::{Daemon, Running, free_ports};
+use super::daemon::{Daemon, Running, free_ports, in_memory};
 
 /// Longer than a start takes on a busy machine of two cores.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -135,7 +135,7 @@ impl RealKubernetes {
 
     fn launch(programs: &Programs, options: KubernetesOptions) -> Self {
         let KubernetesOptions { place, flags } = options;
-        let directory = in_memory();
+        let directory = in_memory("kubernetes");
         let at = |name: &str| directory.path().join(name);
         let [port, clients, peers] = free_ports().expect("free ports");
         let tokens: String = User::ALL
@@ -415,16 +415,6 @@ fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
-}
-
-/// A directory whose files are in memory where there is such a place: these servers wait for every write.
-fn in_memory() -> TempDir {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("calico-test-kubernetes-");
-    builder
-        .tempdir_in("/dev/shm")
-        .or_else(|_| builder.tempdir())
-        .expect("a temporary directory")
 }
 
 fn token(user: User) -> String {

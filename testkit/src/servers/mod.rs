@@ -2,6 +2,10 @@
 //! it is dropped.
 
 mod daemon;
+mod etcd;
 mod kubernetes;
+mod proxy;
 
+pub use etcd::{Guard, RealEtcd};
 pub use kubernetes::{KubernetesOptions, Place, RealKubernetes, User};
+pub use proxy::Proxy;

@@ -34,6 +34,9 @@ const FRONT: &str = "apps/calico";
 /// Clusters of namespaces for tests of other apps: a development dependency only.
 const LAB: &str = "apps/lab";
 
+/// Figures and demos are made of generated worlds and real servers, as tests are.
+const USERS_OF_TESTKIT: [&str; 2] = ["apps/bench", LAB];
+
 /// Every arrow that points the wrong way.
 pub(crate) fn check(members: &[Member]) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -66,7 +69,7 @@ fn wrong_arrow(
     let to = layer(to_directory)?;
     let allowed = match (from, to) {
         (_, Layer::Xtask) | (Layer::Xtask, _) => false,
-        (_, Layer::Testkit) => test_only || member.directory == "apps/bench",
+        (_, Layer::Testkit) => test_only || USERS_OF_TESTKIT.contains(&&*member.directory),
         (Layer::Core, Layer::Core) => inside_core(&member.name, &dependency.name),
         (Layer::Io | Layer::Apps | Layer::Testkit, Layer::Core) | (Layer::Apps, Layer::Io) => true,
         (Layer::Apps, Layer::Apps) => {

@@ -177,10 +177,11 @@ fn an_unknown_word_is_refused_where_it_stands() {
 #[test]
 fn failures_name_the_store_and_the_reason() {
     let choice = choose(None, None, &[("DATASTORE_TYPE", "etcdv3")]).expect("a choice");
-    let refused = choice.open().err().expect("no client for it").to_string();
+    let refused = choice.open().err().expect("no endpoint");
     assert_eq!(
-        refused,
-        "the etcdv3 datastore (chosen because DATASTORE_TYPE says so) is not supported by this build yet: use --datastore=embedded"
+        crate::error::chain(&refused),
+        "failed to open the etcdv3 datastore (chosen because DATASTORE_TYPE says so): cannot use etcd: no endpoint is given: \
+         set etcdEndpoints (ETCD_ENDPOINTS), such as https://10.0.0.1:2379, or etcdDiscoverySrv"
     );
     let choice = choose(
         None,

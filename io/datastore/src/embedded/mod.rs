@@ -34,7 +34,7 @@ use session::{Access, Slot};
 /// Where the embedded store lives unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/calico/datastore.db";
 
-/// How an embedded store behaves.
+/// How a store behaves; all but the last is for an embedded one.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What to do if there is no file yet.
@@ -45,6 +45,8 @@ pub struct Options {
     pub keep_commits: u64,
     /// What the last process to close the file leaves behind.
     pub close: Close,
+    /// How long a request to a store behind a network may take, whatever is tried for it.
+    pub request_timeout: Duration,
 }
 
 /// What the last process to close the file leaves behind.
@@ -72,6 +74,7 @@ impl Default for Options {
             lock_timeout: Duration::from_secs(10),
             keep_commits: 4096,
             close: Close::Fold,
+            request_timeout: Duration::from_secs(10),
         }
     }
 }

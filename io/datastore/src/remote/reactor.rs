@@ -27,13 +27,15 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
-/// Work that goes on until this is dropped.
-#[derive(Debug)]
-pub struct Task(AbortHandle);
+/// Work that goes on until this is dropped; the thread lives as long.
+pub struct Task {
+    work: AbortHandle,
+    _reactor: Reactor,
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        self.work.abort();
     }
 }
 
@@ -83,7 +85,10 @@ impl Reactor {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Task(self.inner.handle.spawn(work).abort_handle())
+        Task {
+            work: self.inner.handle.spawn(work).abort_handle(),
+            _reactor: self.clone(),
+        }
     }
 }
 
