@@ -162,7 +162,8 @@ pub(crate) struct GetArgs {
     pub(crate) names: Vec<String>,
     #[command(flatten)]
     pub(crate) files: FileArgs,
-    /// yaml, json, name, ps, wide, custom-columns=A,B or custom-columns-file=FILE
+    /// ps, wide, yaml, json, name, custom-columns=A,B, custom-columns-file=FILE, go-template=TEXT or
+    /// go-template-file=FILE
     #[arg(short, long, default_value = "ps", value_name = "FORMAT")]
     pub(crate) output: String,
     /// Objects of all namespaces

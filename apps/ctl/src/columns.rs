@@ -38,6 +38,9 @@ enum Cell {
     LabelSelector(&'static str),
 }
 
+/// Looks up the AS number of nodes that have none of their own.
+pub(crate) type AsNumber<'a> = &'a dyn Fn() -> String;
+
 /// The columns of a kind.
 pub(crate) struct Columns {
     pub(crate) narrow: &'static [&'static str],
@@ -338,9 +341,14 @@ fn cluster_information() -> Parts {
 
 impl Columns {
     /// The value of a column for an object; `None` if the kind has no such column.
-    pub(crate) fn value(&self, heading: &str, object: &Object) -> Option<String> {
+    pub(crate) fn value(
+        &self,
+        heading: &str,
+        object: &Object,
+        as_number: AsNumber<'_>,
+    ) -> Option<String> {
         let (_, cell) = self.cells.iter().find(|(name, _)| *name == heading)?;
-        Some(cell.value(object))
+        Some(cell.value(object, as_number))
     }
 
     /// All headings of the kind.
@@ -350,7 +358,7 @@ impl Columns {
 }
 
 impl Cell {
-    fn value(self, object: &Object) -> String {
+    fn value(self, object: &Object, as_number: AsNumber<'_>) -> String {
         let at = |pointer: &str| object.pointer(pointer).filter(|value| !value.is_null());
         match self {
             Cell::Plain(pointer) => at(pointer).map(go_value).unwrap_or_default(),
@@ -373,7 +381,7 @@ impl Cell {
             Cell::AsNumber => match (at("/spec/bgp"), at("/spec/bgp/asNumber")) {
                 (None, _) => String::new(),
                 (Some(_), Some(number)) => go_value(number),
-                (Some(_), None) => "(64512)".to_owned(),
+                (Some(_), None) => format!("({})", as_number()),
             },
             Cell::OrDash(pointer) => at(pointer).map_or_else(|| "-".to_owned(), go_value),
             Cell::OrZero(pointer) => at(pointer).map_or_else(|| "0".to_owned(), go_value),
@@ -476,7 +484,7 @@ fn go_value(value: &Value) -> String {
 }
 
 /// Shortest digits, with an exponent below 1e-04 and from 1e+06 on.
-fn go_float(value: f64) -> String {
+pub(crate) fn go_float(value: f64) -> String {
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
@@ -498,7 +506,11 @@ mod tests {
 
     fn cells(object: &Object) -> Vec<String> {
         let columns = of(object.kind());
-        let value = |heading: &&str| columns.value(heading, object).unwrap_or_default();
+        let value = |heading: &&str| {
+            columns
+                .value(heading, object, &|| "64512".to_owned())
+                .unwrap_or_default()
+        };
         columns.wide.iter().map(value).collect()
     }
 
@@ -509,7 +521,7 @@ mod tests {
             let object = Object::new(kind, Some("ns"), "name");
             for heading in columns.narrow.iter().chain(columns.wide) {
                 assert!(
-                    columns.value(heading, &object).is_some(),
+                    columns.value(heading, &object, &String::new).is_some(),
                     "{kind} {heading}"
                 );
             }

@@ -20,6 +20,7 @@ mod programs;
 mod run;
 mod session;
 mod tabwriter;
+pub mod template;
 mod time;
 mod verbs;
 mod yaml;

@@ -3,15 +3,16 @@
 use api::{CALICO_V3, Kind, Object};
 use serde_json::{Value, json};
 
-use crate::columns;
+use crate::columns::{self, AsNumber};
 use crate::json::pretty;
 use crate::objects::Listing;
 use crate::outcome::{Failure, Status};
 use crate::tabwriter;
+use crate::template::{Limits, Template};
 use crate::yaml::to_yaml;
 
 /// How objects are printed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Format {
     Yaml,
     Json,
@@ -22,6 +23,8 @@ pub(crate) enum Format {
     Wide,
     /// A table of named columns, or of headings with paths into the object.
     Custom(Vec<CustomColumn>),
+    /// What a template makes of them.
+    Template(Template),
 }
 
 /// A column that the user asked for.
@@ -41,6 +44,19 @@ pub(crate) enum Step {
     /// All members of a list.
     All,
 }
+
+/// All formats, as they are typed: those with `=` want something after it.
+pub(crate) const FORMATS: [&str; 9] = [
+    "ps",
+    "wide",
+    "yaml",
+    "json",
+    "name",
+    "custom-columns=",
+    "custom-columns-file=",
+    "go-template=",
+    "go-template-file=",
+];
 
 /// What was asked for and is there.
 #[derive(Debug)]
@@ -72,16 +88,23 @@ impl Format {
             }
             ("custom-columns-file", "") => Err(Failure::usage("need to specify a file of columns")),
             ("custom-columns-file", file) => columns_file(file),
-            ("go-template" | "go-template-file", _) => Err(Failure::usage(
-                "go templates are not supported: use custom-columns=HEADING:.path.to.field, json or yaml",
-            )),
+            ("go-template", "") => Err(Failure::usage("need to specify a template")),
+            ("go-template", text) => template(text),
+            ("go-template-file", "") => Err(Failure::usage("need to specify a template file")),
+            ("go-template-file", file) => template(&read(file, "template")?),
             (_, _) => Err(Failure::usage(format!(
-                "unrecognized output format '{text}': use yaml, json, name, ps, wide, custom-columns=... or custom-columns-file=..."
+                "unrecognized output format '{text}': use {}",
+                FORMATS.join(", ").replace('=', "=...")
             ))),
         }
     }
 
-    pub(crate) fn print(&self, found: &[Found], namespaces: Namespaces) -> Result<String, Failure> {
+    pub(crate) fn print(
+        &self,
+        found: &[Found],
+        namespaces: Namespaces,
+        as_number: AsNumber<'_>,
+    ) -> Result<String, Failure> {
         match self {
             Format::Yaml => Ok(to_yaml(&document(found))),
             Format::Json => Ok(pretty(&document(found))),
@@ -92,12 +115,27 @@ impl Format {
                 .collect()),
             Format::Narrow | Format::Wide | Format::Custom(_) => found
                 .iter()
-                .map(|found| self.table(found, namespaces))
+                .map(|found| self.table(found, namespaces, as_number))
                 .collect(),
+            Format::Template(template) => {
+                let documents: Vec<Value> = found.iter().map(Found::to_value).collect();
+                let config = |name: &str| match name.to_lowercase().as_str() {
+                    "asnumber" => Ok(as_number()),
+                    _ => Err(format!("unhandled config type {name:?}: there is asnumber")),
+                };
+                template
+                    .render(&documents, Limits::default(), &config)
+                    .map_err(|error| Failure::general(error.to_string()))
+            }
         }
     }
 
-    fn table(&self, found: &Found, namespaces: Namespaces) -> Result<String, Failure> {
+    fn table(
+        &self,
+        found: &Found,
+        namespaces: Namespaces,
+        as_number: AsNumber<'_>,
+    ) -> Result<String, Failure> {
         let kind = found.kind();
         let known = columns::of(kind);
         let usual = |names: &[&str]| {
@@ -109,15 +147,25 @@ impl Format {
         let usual: Vec<CustomColumn> = match self {
             Format::Narrow => usual(known.narrow),
             Format::Wide => usual(known.wide),
-            Format::Yaml | Format::Json | Format::Name | Format::Custom(_) => Vec::new(),
+            Format::Yaml
+            | Format::Json
+            | Format::Name
+            | Format::Custom(_)
+            | Format::Template(_) => Vec::new(),
         };
         let wanted = match self {
             Format::Custom(columns) => columns,
-            Format::Yaml | Format::Json | Format::Name | Format::Narrow | Format::Wide => &usual,
+            Format::Yaml
+            | Format::Json
+            | Format::Name
+            | Format::Narrow
+            | Format::Wide
+            | Format::Template(_) => &usual,
         };
         let namespace = CustomColumn::Known("NAMESPACE".to_owned());
-        let leads =
-            namespaces == Namespaces::Shown && kind.is_namespaced() && !wanted.contains(&namespace);
+        // Whoever names columns gets those, and no other.
+        let own = matches!(self, Format::Custom(_));
+        let leads = namespaces == Namespaces::Shown && kind.is_namespaced() && !own;
         let columns: Vec<&CustomColumn> = leads
             .then_some(&namespace)
             .into_iter()
@@ -125,6 +173,7 @@ impl Format {
             .collect();
         let mut text = String::new();
         for column in &columns {
+            column.exists(&known)?;
             text.push_str(column.heading());
             text.push('\t');
         }
@@ -132,7 +181,7 @@ impl Format {
         for object in found.objects() {
             for column in &columns {
                 // A cell must not break its line, nor its column.
-                let cell = column.value(&known, object)?;
+                let cell = column.value(&known, object, as_number);
                 text.push_str(&cell.replace(['\n', '\t'], " "));
                 text.push('\t');
             }
@@ -143,6 +192,19 @@ impl Format {
 }
 
 impl CustomColumn {
+    /// Whether the kind has this column.
+    fn exists(&self, known: &columns::Columns) -> Result<(), Failure> {
+        match self {
+            CustomColumn::Known(name) if !known.headings().contains(&name.as_str()) => {
+                let headings = known.headings().join(", ");
+                Err(Failure::usage(format!(
+                    "unknown heading {name}, valid values are: {headings}"
+                )))
+            }
+            CustomColumn::Known(_) | CustomColumn::Path { .. } => Ok(()),
+        }
+    }
+
     fn heading(&self) -> &str {
         match self {
             CustomColumn::Known(name) => name,
@@ -150,24 +212,19 @@ impl CustomColumn {
         }
     }
 
-    fn value(&self, known: &columns::Columns, object: &Object) -> Result<String, Failure> {
+    fn value(&self, known: &columns::Columns, object: &Object, as_number: AsNumber<'_>) -> String {
         match self {
-            CustomColumn::Known(name) => known.value(name, object).ok_or_else(|| {
-                let headings = known.headings().join(", ");
-                Failure::usage(format!(
-                    "unknown heading {name}, valid values are: {headings}"
-                ))
-            }),
+            CustomColumn::Known(name) => known.value(name, object, as_number).unwrap_or_default(),
             CustomColumn::Path { path, .. } => {
                 let mut values = Vec::new();
                 let whole = Value::Object(object.value().clone());
                 collect(&whole, path, &mut values);
                 let texts: Vec<String> = values.into_iter().map(plain).collect();
-                Ok(if texts.is_empty() {
+                if texts.is_empty() {
                     "<none>".to_owned()
                 } else {
                     texts.join(",")
-                })
+                }
             }
         }
     }
@@ -256,14 +313,22 @@ fn path_of(text: &str) -> Result<Vec<Step>, Failure> {
     Ok(steps)
 }
 
+fn template(text: &str) -> Result<Format, Failure> {
+    Template::parse("get", text)
+        .map(Format::Template)
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn read(file: &str, what: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let text = format!("failed to read {what} file {file}: {error}");
+        Failure::new(Status::NotFound, text)
+    })
+}
+
 /// A file whose first line has headings, and whose second has the path below each.
 fn columns_file(file: &str) -> Result<Format, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(
-            Status::NotFound,
-            format!("failed to read columns file {file}: {error}"),
-        )
-    })?;
+    let text = read(file, "columns")?;
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let headings: Vec<&str> = lines
         .next()
@@ -369,7 +434,9 @@ mod tests {
     #[test]
     fn formats() {
         assert!(Format::parse("bogus").is_err() && Format::parse("custom-columns=").is_err());
-        assert!(Format::parse("go-template={{.}}").is_err());
+        assert!(Format::parse("go-template={{.}}").is_ok());
+        assert!(Format::parse("go-template={{").is_err());
+        assert!(Format::parse("go-template-file=/no/such/file").is_err());
         let known = |name: &str| CustomColumn::Known(name.to_owned());
         assert_eq!(
             Format::parse("custom-columns=NAME,CIDR").unwrap(),

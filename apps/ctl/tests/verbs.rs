@@ -113,7 +113,12 @@ fn get_in_every_format() {
     lab.file("columns", "WHO         WHERE\n.metadata.name  .spec.cidr\n");
     lab.run(&["get", "pools", "-o", "custom-columns-file=DIR/columns"]);
     lab.run(&["get", "pools", "-o", "custom-columns=NAME,NOPE"]);
-    lab.run(&["get", "pools", "-o", "go-template={{.}}"]);
+    lab.run(&[
+        "get",
+        "pools",
+        "-o",
+        "go-template={{range .}}{{.Kind}}{{end}}",
+    ]);
     lab.run(&["get", "pools", "-o", "xml"]);
     lab.run(&["get", "bogus"]);
     lab.run(&["get", "gnp", "-n", "default"]);

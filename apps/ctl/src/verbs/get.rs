@@ -1,5 +1,8 @@
 //! `get`: objects by kind, by name, or those that files name.
 
+use api::Kind;
+use serde_json::Value;
+
 use crate::cli::{GetArgs, Global};
 use crate::connect::{Purpose, connect};
 use crate::manifest::{Identity, load};
@@ -26,7 +29,7 @@ pub(crate) fn run(
         Namespaces::Hidden
     };
     let config = &args.files.config.config;
-    let (found, failures) = match &args.kind {
+    let (objects, (found, failures)) = match &args.kind {
         Some(_) if !args.files.filename.is_empty() => {
             return Err(Failure::usage(
                 "give either a kind and names, or -f, not both",
@@ -42,7 +45,7 @@ pub(crate) fn run(
             let objects = connect(config, Purpose::Read, global, session)?;
             let listing = objects.survey(kind, namespace)?;
             let damaged: Vec<Failure> = listing.damaged.iter().map(Failure::general).collect();
-            (vec![Found::List { kind, listing }], damaged)
+            (objects, (vec![Found::List { kind, listing }], damaged))
         }
         Some(word) => {
             if args.all_namespaces {
@@ -52,7 +55,8 @@ pub(crate) fn run(
             }
             let targets = identities(kind_of(word)?, &args.names, namespace)?;
             let objects = connect(config, Purpose::Read, global, session)?;
-            fetch(&objects, &targets, args)
+            let fetched = fetch(&objects, &targets, args);
+            (objects, fetched)
         }
         None if args.files.filename.is_empty() => {
             return Err(Failure::usage("nothing to get: give a kind, or -f FILE"));
@@ -64,10 +68,11 @@ pub(crate) fn run(
                 .collect();
             let targets = targets?;
             let objects = connect(config, Purpose::Read, global, session)?;
-            fetch(&objects, &targets, args)
+            let fetched = fetch(&objects, &targets, args);
+            (objects, fetched)
         }
     };
-    let text = format.print(&found, namespaces)?;
+    let text = format.print(&found, namespaces, &|| default_as_number(&objects))?;
     session.print(&text)?;
     if failures.is_empty() {
         return Ok(Status::Done);
@@ -77,6 +82,16 @@ pub(crate) fn run(
         .map(|failure| failure.text.as_str())
         .collect();
     Err(Failure::new(common_status(&failures), lines.join("\n")))
+}
+
+/// The AS number of nodes that have none of their own.
+fn default_as_number(objects: &Objects) -> String {
+    match objects.find(Kind::BgpConfiguration, None, "default") {
+        Ok(object) => object
+            .and_then(|object| object.pointer("/spec/asNumber").map(Value::to_string))
+            .unwrap_or_else(|| "64512".to_owned()),
+        Err(_) => "unknown".to_owned(),
+    }
 }
 
 /// What is there is shown, whatever else is missing.
