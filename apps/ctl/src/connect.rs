@@ -81,6 +81,7 @@ pub(crate) fn open(choice: StoreChoice, purpose: Purpose) -> Result<Objects, Fai
         let text = format!("Failed to create Calico API client: {}", chain(&error));
         Failure::new(Status::Unreachable, text)
     })?;
+    tracing::info!(%choice, "opened the datastore");
     Ok(Objects::new(store, choice))
 }
 

@@ -2,12 +2,12 @@
 //! unlocked nothing is written but what a migration needs.
 //!
 //! The lock is looked at before the first write, and every transaction requires besides that ClusterInformation is as it was
-//! then: a write cannot slip in after an export began.
+//! then: a write cannot slip in after an export began. A store that makes no transactions is only looked at before.
 
 use std::cell::Cell;
 
 use api::{Kind, Object};
-use datastore::{CommitError, Datastore, Revision, Write, block_on_ready};
+use datastore::{CommitError, CommitMode, Datastore, Revision, Write, block_on_ready};
 use serde_json::Value;
 
 use crate::objects::Objects;
@@ -64,6 +64,10 @@ impl Gate {
             Gate::Heeded(revision) if writes.iter().all(|write| *write.key != *key) => revision,
             Gate::Heeded(_) | Gate::Open => return commit(writes).map_err(Refusal::Commit),
         };
+        match objects.store().capabilities().commit {
+            CommitMode::Transaction { .. } => {}
+            CommitMode::OneByOne => return commit(writes).map_err(Refusal::Commit),
+        }
         let mut last = None;
         for _ in 0..TRIES {
             let check = Write::check(key.as_str(), revision.get());

@@ -4,7 +4,8 @@ use std::io::Read as _;
 
 use api::{Kind, Object};
 use datastore::{
-    AnyStore, CommitError, Datastore, Entry, Query, Revision, StoreChoice, Write, block_on_ready,
+    AnyStore, CommitError, CommitMode, Datastore, Entry, Query, Revision, StoreChoice, Write,
+    block_on_ready,
 };
 use serde_json::Value;
 
@@ -15,14 +16,23 @@ use crate::time;
 /// How often a write is tried again after someone else's.
 const TRIES: usize = 20;
 
-/// How many writes are made at once by a store that does not take as many as it is given.
-const AT_ONCE: usize = 100;
-
 /// A store, seen as objects.
 pub(crate) struct Objects {
     store: AnyStore,
     choice: StoreChoice,
     gate: Gate,
+}
+
+/// How much a command asked of its store.
+impl Drop for Objects {
+    fn drop(&mut self) {
+        let stats = self.store.stats();
+        tracing::debug!(
+            reads = stats.reads,
+            commits = stats.commits,
+            "asked the datastore"
+        );
+    }
 }
 
 /// All objects of a kind, and the entries that are none.
@@ -54,13 +64,6 @@ pub(crate) enum Existing {
     Needed,
 }
 
-/// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    Created,
-    Updated,
-}
-
 /// An object's name as messages have it: `NetworkPolicy(default/web)`.
 pub(crate) fn described(kind: Kind, namespace: Option<&str>, name: &str) -> String {
     match namespace {
@@ -84,8 +87,9 @@ impl Objects {
     }
 
     /// The same store, written to through a gate.
-    pub(crate) fn behind(self, gate: Gate) -> Objects {
-        Objects { gate, ..self }
+    pub(crate) fn behind(mut self, gate: Gate) -> Objects {
+        self.gate = gate;
+        self
     }
 
     /// Which store, and why this one.
@@ -216,14 +220,10 @@ impl Objects {
     }
 
     /// Creates an object, or writes over it if it exists.
-    pub(crate) fn apply(&self, object: &Object) -> Result<(Object, Written), Failure> {
-        // Who names a revision means an object that exists.
+    pub(crate) fn apply(&self, object: &Object) -> Result<Object, Failure> {
         match self.create(object) {
-            Ok(made) => Ok((made, Written::Created)),
-            Err(failure) if failure.status == Status::Conflict => {
-                self.update(object).map(|made| (made, Written::Updated))
-            }
-            Err(failure) => Err(failure),
+            Err(failure) if failure.status == Status::Conflict => self.update(object),
+            done => done,
         }
     }
 
@@ -243,6 +243,14 @@ impl Objects {
 
     /// Makes what every cluster has and this store lacks: facts about the cluster, and built-in objects.
     pub(crate) fn ensure_initialized(&self) -> Result<(), Failure> {
+        // Where each look is a request of its own, the facts stand for the rest: whoever made them made it too.
+        if self.at_once().is_none()
+            && self
+                .find(Kind::ClusterInformation, None, "default")?
+                .is_some()
+        {
+            return Ok(());
+        }
         let mut wanted = api::built_in_objects();
         let mut information = Object::new(Kind::ClusterInformation, None, "default");
         let spec = information.spec_mut();
@@ -274,41 +282,57 @@ impl Objects {
         }
     }
 
-    /// Writes many objects by one read and one transaction; `None`, and nothing is done, unless all can be written.
+    /// Writes many objects by one read and as few transactions as the store makes of them; returns how many of the first
+    /// ones it wrote. It writes none unless all can be written, and none to a store that makes no transactions: then there
+    /// is nothing to be gained.
     pub(crate) fn write_all(
         &self,
         objects: &[&Object],
         existing: Existing,
-    ) -> Result<Option<Vec<Written>>, Failure> {
+    ) -> Result<usize, Failure> {
+        let Some(at_once) = self.at_once() else {
+            return Ok(0);
+        };
         let keys: Vec<Query> = objects
             .iter()
             .map(|object| Query::key(object.store_key()))
             .collect();
         let there = self.read(&keys)?;
-        let (mut writes, mut written) = (Vec::new(), Vec::new());
+        let mut writes = Vec::new();
         for object in objects {
             let old = there.get(&object.store_key()).map(readable).transpose()?;
             match (old, existing) {
                 (None, Existing::Refused | Existing::Taken) => {
-                    let (_, write) = new_born(object)?;
-                    writes.push(write);
-                    written.push(Written::Created);
+                    writes.push(Some(self.birth(object)?));
                 }
                 (Some(old), Existing::Taken | Existing::Needed) => {
                     let Some(write) = over(&old, object) else {
-                        return Ok(None);
+                        return Ok(0);
                     };
-                    writes.extend(write);
-                    written.push(Written::Updated);
+                    writes.push(write);
                 }
-                (None, Existing::Needed) | (Some(_), Existing::Refused) => return Ok(None),
+                (None, Existing::Needed) | (Some(_), Existing::Refused) => return Ok(0),
             }
         }
-        // Whatever stands in the way is told object by object.
-        match self.transact(&writes) {
-            Ok(_) => Ok(Some(written)),
-            Err(Refusal::Commit(_)) => Ok(None),
-            Err(refusal) => Err(self.refused(refusal)),
+        let mut written = 0;
+        for part in writes.chunks(at_once) {
+            let changes: Vec<Write> = part.iter().flatten().cloned().collect();
+            match self.transact(&changes) {
+                Ok(_) => written += part.len(),
+                // Whatever stands in the way is told object by object.
+                Err(Refusal::Commit(_)) => break,
+                Err(_) if written > 0 => break,
+                Err(refusal) => return Err(self.refused(refusal)),
+            }
+        }
+        Ok(written)
+    }
+
+    /// How many writes go into one transaction beside the look at the lock; `None` for a store that makes none.
+    fn at_once(&self) -> Option<usize> {
+        match self.store.capabilities().commit {
+            CommitMode::Transaction { at_most } => Some(at_most.saturating_sub(1).max(1)),
+            CommitMode::OneByOne => None,
         }
     }
 
@@ -320,12 +344,10 @@ impl Objects {
     /// Makes many writes: at once where the store can, otherwise in the order given, so that whatever interrupts it, only
     /// later ones are missing.
     pub(crate) fn carry_out(&self, writes: &[Write]) -> Result<(), Failure> {
-        let outcome = match self.transact(writes) {
-            Err(Refusal::Commit(CommitError::TooManyWrites { .. })) => writes
-                .chunks(AT_ONCE)
-                .try_for_each(|part| self.transact(part).map(|_| ())),
-            done => done.map(|_| ()),
-        };
+        let at_once = self.at_once().unwrap_or(writes.len()).max(1);
+        let outcome = writes
+            .chunks(at_once)
+            .try_for_each(|part| self.transact(part).map(|_| ()));
         outcome.map_err(|refusal| match refusal {
             Refusal::Commit(error) if is_race(&error) => {
                 let text = format!("{error}: it was changed meanwhile");

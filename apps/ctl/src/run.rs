@@ -105,15 +105,8 @@ fn usage(error: &clap::Error, session: &mut Session<'_>) -> Result<Status, Failu
 }
 
 fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {
-    const LEVELS: [&str; 6] = ["panic", "fatal", "error", "warn", "info", "debug"];
     let global = &cli.global;
-    if !LEVELS.contains(&global.log_level.as_str()) {
-        let levels = LEVELS.join(", ");
-        return Err(Failure::usage(format!(
-            "unknown log level: {}, expected one of: {levels}",
-            global.log_level
-        )));
-    }
+    start_logs(&global.log_level)?;
     if let Some(context) = &global.context {
         // Upstream's name of it; whoever connects to Kubernetes reads it.
         let name = "K8S_CURRENT_CONTEXT".to_owned();
@@ -162,4 +155,21 @@ fn migrate(
         MigrateVerb::Lock(args) => migrate::lock::run(args, Readiness::Locked, global, session),
         MigrateVerb::Unlock(args) => migrate::lock::run(args, Readiness::Ready, global, session),
     }
+}
+
+/// Starts a log on standard error, unless the level says that only what ends the program is worth a word.
+fn start_logs(level: &str) -> Result<(), Failure> {
+    match level {
+        "panic" | "fatal" => {}
+        "error" | "warn" | "info" | "debug" | "trace" => {
+            service::logs::init(level, service::logs::Format::Text);
+        }
+        "warning" => service::logs::init("warn", service::logs::Format::Text),
+        other => {
+            return Err(Failure::usage(format!(
+                "unknown log level: {other}, expected one of: panic, fatal, error, warn, info, debug"
+            )));
+        }
+    }
+    Ok(())
 }

@@ -72,21 +72,46 @@ fn show(
     Ok(())
 }
 
-/// A Go duration of one unit, such as `500ms`, `5s` or `1m`.
+/// A duration as Go reads it: numbers with units, such as `500ms`, `1.5h` or `1m30s`.
 fn duration(text: &str) -> Result<Duration, Failure> {
+    const UNITS: [(&str, f64); 7] = [
+        ("ns", 1e-9),
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3_600.0),
+    ];
     let wrong = || Failure::usage(format!("invalid poll duration specified: {text}"));
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(wrong()),
-    };
-    number
-        .checked_mul(milliseconds)
-        .map(Duration::from_millis)
-        .ok_or_else(wrong)
+    let (mut rest, mut seconds) = (text, 0.0);
+    if rest == "0" {
+        return Ok(Duration::ZERO);
+    }
+    while !rest.is_empty() || text.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.');
+        let (number, after) = rest.split_at(end.ok_or_else(wrong)?);
+        let end = after.find(|c: char| c.is_ascii_digit() || c == '.');
+        let (unit, after) = after.split_at(end.unwrap_or(after.len()));
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        let unit = UNITS.iter().find(|(name, _)| *name == unit);
+        seconds += number * unit.ok_or_else(wrong)?.1;
+        rest = after;
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_go_reads_them() {
+        for (text, milliseconds) in [("0", 0), ("500ms", 500), ("1.5s", 1500), ("1m30s", 90_000)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_millis(milliseconds));
+        }
+        for text in ["", "5", "s", "5x", "1h5", "1e9h", "-1s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 }

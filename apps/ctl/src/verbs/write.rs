@@ -117,15 +117,17 @@ fn to_store(
     if admitted.iter().any(Result::is_ok) {
         let objects = connect(&args.config.config, Purpose::Write, global, session)?;
         objects.ensure_initialized()?;
-        if let Some(handled) = all_at_once(&objects, &admitted, action)? {
-            results.handled = handled;
-            return results.report(action, session);
-        }
-        for (item, object) in items.iter().zip(admitted) {
-            results.take(
-                item,
-                object.map(|object| (write(&objects, &object, action), object)),
-            );
+        let done = all_at_once(&objects, &admitted, action)?;
+        for (index, (item, object)) in items.iter().zip(admitted).enumerate() {
+            let outcome = object.map(|object| {
+                let written = if index < done {
+                    Ok(Some(()))
+                } else {
+                    write(&objects, &object, action)
+                };
+                (written, object)
+            });
+            results.take(item, outcome);
         }
     } else {
         results
@@ -135,33 +137,33 @@ fn to_store(
     results.report(action, session)
 }
 
-/// Writes all objects in one transaction, if nothing stands in the way of any: the usual case.
+/// Writes all objects in as few transactions as it takes, if nothing stands in the way of any: the usual case. Returns how
+/// many of the first ones are written.
 fn all_at_once(
     objects: &Objects,
     admitted: &[Result<Object, Failure>],
     action: Action,
-) -> Result<Option<Vec<String>>, Failure> {
+) -> Result<usize, Failure> {
     let existing = match action {
         Action::Create(_) => Existing::Refused,
         Action::Apply => Existing::Taken,
         Action::Replace => Existing::Needed,
-        Action::Validate => return Ok(None),
+        Action::Validate => return Ok(0),
     };
     let Ok(valid) = admitted
         .iter()
         .map(Result::as_ref)
         .collect::<Result<Vec<&Object>, _>>()
     else {
-        return Ok(None);
+        return Ok(0);
     };
     // Pools are compared with the others that are there, which may be of this very file.
     let special =
         |object: &&Object| matches!(object.kind(), Kind::IpPool | Kind::ClusterInformation);
     if valid.iter().any(special) {
-        return Ok(None);
+        return Ok(0);
     }
-    let written = objects.write_all(&valid, existing)?;
-    Ok(written.map(|_| valid.into_iter().map(describe).collect()))
+    objects.write_all(&valid, existing)
 }
 
 /// One object's way into the store; `None` if it was left alone.
