@@ -295,7 +295,7 @@ fn versions_stores_and_usage() {
     lab.note(&args, &ended);
     for environment in [
         [("DATASTORE_TYPE", "kubernetes")],
-        [("ETCD_ENDPOINTS", "http://127.0.0.1:2379")],
+        [("ETCD_ENDPOINTS", "http://127.0.0.1:1")],
         [("CALICO_KUBECONFIG", "/x")],
     ] {
         let ended = lab.in_environment(&["get", "np", "--exit-codes=extended"], "", &environment);
