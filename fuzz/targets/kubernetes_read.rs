@@ -12,7 +12,7 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
         let Ok(reading) = read(collection, bytes) else {
             continue;
         };
-        if let Some((key, value)) = reading.entry {
+        if let (Some(key), Some(value)) = (reading.key, reading.value) {
             let _ = api::decode(&key, &value);
             let _ = write(&key, Change::Update(&value, reading.revision), group, None);
         }

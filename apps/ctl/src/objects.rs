@@ -397,6 +397,7 @@ impl Objects {
             }
             CommitError::Conflict { .. } => conflict(object, "it was changed meanwhile"),
             CommitError::InvalidKey(_)
+            | CommitError::Refused { .. }
             | CommitError::ValueTooLarge { .. }
             | CommitError::TooLarge { .. } => Failure::new(
                 Status::Validation,

@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::{
-    Capabilities, CommitError, Datastore, EmbeddedStore, EtcdStore, Feed, MemoryStore, Query,
-    ReadError, Revision, Snapshot, Stats, Watch, WatchError, Write,
+    Capabilities, CommitError, Datastore, EmbeddedStore, EtcdStore, Feed, KubernetesStore,
+    MemoryStore, Query, ReadError, Revision, Snapshot, Stats, Watch, WatchError, Write,
 };
 
 /// Any of the stores, behind one type. Clones share it.
@@ -14,6 +14,8 @@ pub enum AnyStore {
     Embedded(EmbeddedStore),
     /// In an etcd cluster.
     Etcd(EtcdStore),
+    /// In a Kubernetes API server.
+    Kubernetes(KubernetesStore),
     /// In this process's memory.
     Memory(MemoryStore),
 }
@@ -23,6 +25,7 @@ impl Datastore for AnyStore {
         match self {
             Self::Embedded(store) => store.read(queries).await,
             Self::Etcd(store) => store.read(queries).await,
+            Self::Kubernetes(store) => store.read(queries).await,
             Self::Memory(store) => store.read(queries).await,
         }
     }
@@ -31,6 +34,7 @@ impl Datastore for AnyStore {
         match self {
             Self::Embedded(store) => store.commit(writes).await,
             Self::Etcd(store) => store.commit(writes).await,
+            Self::Kubernetes(store) => store.commit(writes).await,
             Self::Memory(store) => store.commit(writes).await,
         }
     }
@@ -39,6 +43,7 @@ impl Datastore for AnyStore {
         match self {
             Self::Embedded(store) => store.watch(prefixes, from).await,
             Self::Etcd(store) => store.watch(prefixes, from).await,
+            Self::Kubernetes(store) => store.watch(prefixes, from).await,
             Self::Memory(store) => store.watch(prefixes, from).await,
         }
     }
@@ -47,6 +52,7 @@ impl Datastore for AnyStore {
         match self {
             Self::Embedded(store) => store.stats(),
             Self::Etcd(store) => store.stats(),
+            Self::Kubernetes(store) => store.stats(),
             Self::Memory(store) => store.stats(),
         }
     }
@@ -55,6 +61,7 @@ impl Datastore for AnyStore {
         match self {
             Self::Embedded(store) => store.capabilities(),
             Self::Etcd(store) => store.capabilities(),
+            Self::Kubernetes(store) => store.capabilities(),
             Self::Memory(store) => store.capabilities(),
         }
     }
@@ -63,6 +70,7 @@ impl Datastore for AnyStore {
         match self {
             Self::Embedded(store) => store.follow(prefixes),
             Self::Etcd(store) => store.follow(prefixes),
+            Self::Kubernetes(store) => store.follow(prefixes),
             Self::Memory(store) => store.follow(prefixes),
         }
     }

@@ -12,7 +12,10 @@ pub use settings::{
     EtcdSettings, KubernetesSettings, Material, PodCidrs, Secret, StoreSettings, Verify,
 };
 
-use crate::{AnyStore, DEFAULT_PATH, EmbeddedStore, EtcdStore, Missing, Options, StorageError};
+use crate::{
+    AnyStore, DEFAULT_PATH, EmbeddedStore, EtcdStore, KubernetesStore, Missing, Options,
+    StorageError,
+};
 
 /// What a user may have said about the store. First match wins, in the order of the fields.
 #[derive(Clone, Debug, Default)]
@@ -116,12 +119,6 @@ pub enum ChooseError {
 /// Why the chosen store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// This build has no client for it.
-    #[error("{choice} is not supported by this build yet: use --datastore=embedded")]
-    Unsupported {
-        /// The store, and what made it the one.
-        choice: Box<StoreChoice>,
-    },
     /// It failed.
     #[error("failed to open {choice}")]
     Open {
@@ -221,9 +218,16 @@ impl StoreChoice {
                     }),
                 }
             }
-            StoreKind::Kubernetes => Err(ConnectError::Unsupported {
-                choice: Box::new(self),
-            }),
+            StoreKind::Kubernetes => {
+                let settings = &self.settings.kubernetes;
+                match KubernetesStore::open(settings, options.request_timeout) {
+                    Ok(store) => Ok(AnyStore::Kubernetes(store)),
+                    Err(source) => Err(ConnectError::Open {
+                        choice: Box::new(self),
+                        source,
+                    }),
+                }
+            }
         }
     }
 }

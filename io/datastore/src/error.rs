@@ -99,6 +99,14 @@ pub enum CommitError {
         /// What the store takes.
         at_most: usize,
     },
+    /// The store takes no such change of this key, or not this value: whoever else keeps objects there decides.
+    #[error("{key} cannot be written: {why}")]
+    Refused {
+        /// The key.
+        key: Box<str>,
+        /// Why, with the field if it is about one, and what to do instead.
+        why: Box<str>,
+    },
     /// The store cannot remove keys on its own.
     #[error("{key} was to be kept for a limited time, which this datastore cannot do")]
     NoLifetimes {
@@ -124,6 +132,7 @@ impl CommitError {
             | Self::ValueTooLarge { .. }
             | Self::TooManyWrites { .. }
             | Self::TooLarge { .. }
+            | Self::Refused { .. }
             | Self::NoLifetimes { .. }
             | Self::Unsure(_)
             | Self::Storage(_) => false,

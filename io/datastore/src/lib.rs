@@ -9,6 +9,7 @@ mod etcd;
 mod event;
 mod executor;
 mod feed;
+mod kubernetes;
 mod memory;
 pub mod remote;
 mod seam;
@@ -31,6 +32,7 @@ pub use executor::block_on_ready;
 pub use feed::{
     Feed, FeedEvent, FeedState, FeedStats, Invalid, Pushed, Pusher, UpdateEvent, Updates, pushed,
 };
+pub use kubernetes::KubernetesStore;
 pub use memory::MemoryStore;
 pub use remote::{Backoff, RemoteError, Trouble};
 pub use seam::{

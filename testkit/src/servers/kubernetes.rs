@@ -277,12 +277,29 @@ impl RealKubernetes {
         serde_json::from_str(&self.kubectl(&all)).expect("kubectl prints JSON")
     }
 
-    /// Installs CRDs and waits until they are served.
+    /// Installs definitions of custom resources and waits until they are served.
     ///
     /// # Panics
     /// If one is refused.
     pub fn install_crds(&self, definitions: &str) {
         self.apply(definitions);
+        self.await_crds();
+    }
+
+    /// Installs our definitions of custom resources, `v1` or `v3`, and waits until they are served.
+    ///
+    /// # Panics
+    /// If one is refused.
+    pub fn install_definitions(&self, version: &str) {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../deploy/crds")
+            .join(version);
+        let directory = directory.display().to_string();
+        self.kubectl(&["apply", "--server-side", "-f", &directory]);
+        self.await_crds();
+    }
+
+    fn await_crds(&self) {
         self.kubectl(&[
             "wait",
             "--for=condition=Established",

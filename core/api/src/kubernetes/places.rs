@@ -96,7 +96,7 @@ impl Collection {
             _ => format!("/apis/{group}/{version}"),
         };
         match namespace.filter(|_| namespaced) {
-            Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}"),
+            Some(namespace) => format!("{root}/namespaces/{}/{plural}", escaped(namespace)),
             None => format!("{root}/{plural}"),
         }
     }
@@ -135,6 +135,11 @@ impl Collection {
         }
     }
 
+    /// True if two of its objects may have one key for a while: see [`Place::older`].
+    pub fn has_older_names(self) -> bool {
+        self.source == Source::Custom(Group::V1) && super::metadata::is_policy(self.kind)
+    }
+
     /// The kind of the store's entries that its objects become.
     pub fn kind(self) -> Kind {
         self.kind
@@ -158,21 +163,33 @@ impl Place {
         format!(
             "{}/{}",
             self.collection.path(self.namespace.as_deref()),
-            self.name
+            escaped(&self.name)
         )
     }
 
     /// Where an older release has put the object: custom resources of policies had the name of the default tier before their
     /// own. `None` for all others.
     pub fn older(&self) -> Option<Place> {
-        let prefixed = self.collection.source == Source::Custom(Group::V1)
-            && super::metadata::is_policy(self.collection.kind)
-            && !self.name.starts_with("default.");
+        let prefixed = self.collection.has_older_names() && !self.name.starts_with("default.");
         prefixed.then(|| Place {
             name: format!("default.{}", self.name),
             ..self.clone()
         })
     }
+}
+
+/// A name as one segment of a path (RFC 3986): names of Kubernetes have nothing to escape, others must not become something
+/// else.
+fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match plain(byte) {
+            true => out.push(byte.into()),
+            false => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// What to list for a prefix of keys. What comes back may be more than asked for: the caller compares keys.

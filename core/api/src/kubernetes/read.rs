@@ -26,21 +26,23 @@ pub struct Reading {
     pub object: ObjectName,
     /// Its `resourceVersion`.
     pub revision: u64,
-    /// The key under which it is found, and the bytes there; `None` if the store has nothing of it, such as for a pod without
-    /// a network of its own, or for an IPAM object that is marked as deleted.
-    pub entry: Option<(String, Vec<u8>)>,
-    /// True if it is marked as deleted and waits for someone to remove it.
-    pub is_deleted: bool,
+    /// The key under which it is found; `None` if it is nothing to the store, such as a pod in its host's network.
+    pub key: Option<String>,
+    /// The bytes there; `None` if there are none: there is no key, or the object is marked as deleted and waits for someone
+    /// to remove it, as IPAM objects do.
+    pub value: Option<Vec<u8>>,
     /// What in it was not understood and left out.
     pub problems: Vec<String>,
 }
 
 /// An object that says too little to be anything: it counts as absent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{object} of the API server cannot be read: {problem}")]
+#[error("{} {} of the API server cannot be read: {problem}", .collection.plural(), .object.as_ref().map_or("(unknown)".to_owned(), ObjectName::text))]
 pub struct Unreadable {
-    /// Its namespace and name as far as known, after what it is.
-    pub object: String,
+    /// Where it is.
+    pub collection: Collection,
+    /// Which it is, if it says so much.
+    pub object: Option<ObjectName>,
     /// What is wrong with it.
     pub problem: String,
 }
@@ -54,21 +56,23 @@ pub fn read(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
     if source == Source::Native(Native::Pod) {
         return read_pod(collection, bytes);
     }
-    let unreadable = |name: &str, problem: String| Unreadable {
-        object: format!("{} {name}", collection.plural()),
+    let unreadable = |object: Option<ObjectName>, problem: String| Unreadable {
+        collection,
+        object,
         problem,
     };
-    let mut map: Map<String, Value> = serde_json::from_slice(bytes)
-        .map_err(|error| unreadable("(unknown)", error.to_string()))?;
+    let mut map: Map<String, Value> =
+        serde_json::from_slice(bytes).map_err(|error| unreadable(None, error.to_string()))?;
     let text = |field: &str| {
         let value = map.get("metadata").and_then(|meta| meta.get(field));
         value.and_then(Value::as_str).unwrap_or("").to_owned()
     };
     let (namespace, name, version) = (text("namespace"), text("name"), text("resourceVersion"));
     if name.is_empty() {
-        return Err(unreadable("(unknown)", "it has no name".to_owned()));
+        return Err(unreadable(None, "it has no name".to_owned()));
     }
-    let revision = revision(&version).map_err(|problem| unreadable(&name, problem))?;
+    let name = ObjectName { namespace, name };
+    let revision = revision(&version).map_err(|problem| unreadable(Some(name.clone()), problem))?;
     let mut problems = Vec::new();
     let mut is_deleted = false;
     let object = match source {
@@ -98,12 +102,11 @@ pub fn read(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
             custom_object(kind, group, map, &mut problems)
         }
     };
-    let entry = (!is_deleted).then(|| (object.store_key(), object.to_store_bytes()));
     Ok(Reading {
-        object: ObjectName { namespace, name },
+        object: name,
         revision,
-        entry,
-        is_deleted,
+        key: Some(object.store_key()),
+        value: (!is_deleted).then(|| object.to_store_bytes()),
         problems,
     })
 }
@@ -133,16 +136,17 @@ fn read_pod(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
         namespace: String,
         name: String,
     }
-    let unreadable = |name: String, problem: String| Unreadable {
-        object: format!("{} {name}", collection.plural()),
+    let unreadable = |object: Option<ObjectName>, problem: String| Unreadable {
+        collection,
+        object,
         problem,
     };
     let pod: Pod = serde_json::from_slice(bytes).map_err(|error| {
-        let named = serde_json::from_slice::<Named>(bytes);
-        let name = named.map_or_else(
-            |_| "(unknown)".to_owned(),
-            |pod| format!("{}/{}", pod.metadata.namespace, pod.metadata.name),
-        );
+        let named = serde_json::from_slice::<Named>(bytes).ok();
+        let name = named.map(|pod| ObjectName {
+            namespace: pod.metadata.namespace,
+            name: pod.metadata.name,
+        });
         unreadable(name, error.to_string())
     })?;
     let object = ObjectName {
@@ -150,14 +154,14 @@ fn read_pod(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
         name: pod.name().to_owned(),
     };
     let revision = revision(pod.resource_version())
-        .map_err(|problem| unreadable(format!("{}/{}", object.namespace, object.name), problem))?;
+        .map_err(|problem| unreadable(Some(object.clone()), problem))?;
     let mut problems = Vec::new();
     let endpoint = pod.endpoint(&mut problems);
     Ok(Reading {
         object,
         revision,
-        entry: endpoint.map(|endpoint| (endpoint.store_key(), endpoint.to_store_bytes())),
-        is_deleted: false,
+        key: endpoint.as_ref().map(Object::store_key),
+        value: endpoint.as_ref().map(Object::to_store_bytes),
         problems,
     })
 }

@@ -20,6 +20,7 @@ pub(super) fn reading(kind: Kind, group: Group, object: &Value) -> Reading {
 
 /// The entry as key and JSON.
 pub(super) fn entry(reading: &Reading) -> (String, Value) {
-    let (key, bytes) = reading.entry.as_ref().expect("the store has it");
-    (key.clone(), serde_json::from_slice(bytes).expect("JSON"))
+    let key = reading.key.clone().expect("the store has it");
+    let bytes = reading.value.as_ref().expect("it is not marked as deleted");
+    (key, serde_json::from_slice(bytes).expect("JSON"))
 }

@@ -48,7 +48,7 @@ fn a_node_has_calicos_part_in_its_annotations() {
             "status": {"wireguardPublicKey": "key", "podCIDRs": ["10.244.0.0/24"]},
         })
     );
-    crate::decode(&key, &found.entry.expect("an entry").1).expect("the model takes it");
+    crate::decode(&key, &found.value.expect("a value")).expect("the model takes it");
 }
 
 #[test]

@@ -51,6 +51,11 @@ fn keys_are_objects_of_the_api_server() {
         check_place(&key, Group::V1, &expected);
     }
     check_place(
+        "/calico/ipam/v2/handle/a?b c%",
+        Group::V1,
+        &format!("{crd}/ipamhandles/a%3Fb%20c%25"),
+    );
+    check_place(
         "/calico/ipam/v2/config",
         Group::V3,
         "/apis/projectcalico.org/v3/ipamconfigurations/default",

@@ -69,8 +69,7 @@ fn a_pod_is_an_endpoint_as_upstream_has_it() {
                 "qosControls": {"ingressBandwidth": 1_000_000, "ingressBurst": 4_294_967_296_i64}},
         })
     );
-    let update =
-        crate::decode(&key, &found.entry.expect("an entry").1).expect("the model takes it");
+    let update = crate::decode(&key, &found.value.expect("a value")).expect("the model takes it");
     assert!(update.value.is_some());
 }
 
@@ -142,14 +141,11 @@ fn a_finished_pod_has_no_addresses() {
 fn pods_without_a_network_or_a_node_are_no_endpoints() {
     let mut host = pod(json!({}), json!({}));
     host["spec"]["hostNetwork"] = true.into();
-    assert_eq!(
-        reading(Kind::WorkloadEndpoint, Group::V1, &host).entry,
-        None
-    );
+    assert_eq!(reading(Kind::WorkloadEndpoint, Group::V1, &host).key, None);
     let mut waiting = pod(json!({}), json!({}));
     waiting["spec"]["nodeName"] = "".into();
     assert_eq!(
-        reading(Kind::WorkloadEndpoint, Group::V1, &waiting).entry,
+        reading(Kind::WorkloadEndpoint, Group::V1, &waiting).key,
         None
     );
 }
