@@ -97,9 +97,21 @@ fn is_empty(value: Option<&Value>) -> bool {
     }
 }
 
+/// Fills a field in that is not there, or that holds what Go takes for nothing: an empty text in place of a text, an empty list in
+/// place of a list. What is of another type stays, to be refused.
 fn default(spec: &mut Map<String, Value>, field: &str, value: impl FnOnce() -> Value) {
-    if is_empty(spec.get(field)) {
-        spec.insert(field.to_owned(), value());
+    if !is_empty(spec.get(field)) {
+        return;
+    }
+    let value = value();
+    let replaced = match spec.get(field) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(_)) => value.is_string(),
+        Some(Value::Array(_)) => value.is_array(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => false,
+    };
+    if replaced {
+        spec.insert(field.to_owned(), value);
     }
 }
 
@@ -140,9 +152,7 @@ fn staged_policy(map: &mut Map<String, Value>) {
 fn staged_kubernetes_policy(map: &mut Map<String, Value>) {
     let Some(spec) = spec(map) else { return };
     default(spec, "stagedAction", || json!("Set"));
-    if is_empty(spec.get("podSelector")) {
-        spec.insert("podSelector".to_owned(), json!({}));
-    }
+    default(spec, "podSelector", || json!({}));
 }
 
 /// What Kubernetes' API server would have done.
@@ -154,9 +164,7 @@ fn kubernetes_policy(map: &mut Map<String, Value>) {
         json!(["Ingress", "Egress"])
     };
     default(spec, "policyTypes", || types);
-    if is_empty(spec.get("podSelector")) {
-        spec.insert("podSelector".to_owned(), json!({}));
-    }
+    default(spec, "podSelector", || json!({}));
 }
 
 fn rules_of(map: &mut Map<String, Value>, normalise: fn(&mut Map<String, Value>)) {
@@ -217,10 +225,10 @@ fn pool(map: &mut Map<String, Value>) {
             spec.insert("cidr".to_owned(), cidr.to_string().into());
         }
         let size = spec.get("blockSize").and_then(Value::as_i64);
-        if is_empty(spec.get("blockSize")) || size == Some(0) {
-            let (_, _, size) = block_sizes(cidr.family());
-            spec.insert("blockSize".to_owned(), json!(size));
+        if size == Some(0) {
+            spec.remove("blockSize");
         }
+        default(spec, "blockSize", || json!(block_sizes(cidr.family()).2));
     }
     default(spec, "nodeSelector", || json!("all()"));
     default(spec, "allowedUses", || json!(["Workload", "Tunnel"]));

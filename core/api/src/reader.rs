@@ -307,6 +307,15 @@ impl<'a> Fields<'a> {
         self.reader.report(problem);
     }
 
+    /// The same for an entry of an object that is a map.
+    pub(crate) fn wrong_entry(&self, key: &str, message: impl Into<String>) {
+        let mut problem = Problem::at(Path::Entry(self.path, key).to_string(), message);
+        if let Some(value) = self.map.get(key) {
+            problem = problem.found(shown(value));
+        }
+        self.reader.report(problem);
+    }
+
     /// True if the field is there and not null.
     pub(crate) fn has(&self, field: &str) -> bool {
         self.map.get(field).is_some_and(|value| !value.is_null())

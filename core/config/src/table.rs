@@ -216,7 +216,7 @@ table! {
         "Entries of the connection table per CPU; 0 uses the total.";
     BPFMapSizeConntrackScaling: "BPFMapSizeConntrackScaling", Some("bpfMapSizeConntrackScaling"), Kind::Word(&["Disabled", "DoubleIfFull"]), "DoubleIfFull", Zero::Refused, Reach::Any, Change::Live,
         "Whether a full connection table grows.";
-    BPFMapSizeConntrackCleanupQueue: "BPFMapSizeConntrackCleanupQueue", Some("bpfMapSizeConntrackCleanupQueue"), Kind::Int(i64::MIN, i64::MAX), "100000", Zero::Refused, Reach::Any, Change::Live,
+    BPFMapSizeConntrackCleanupQueue: "BPFMapSizeConntrackCleanupQueue", Some("bpfMapSizeConntrackCleanupQueue"), Kind::Int(1, i32::MAX as i64), "100000", Zero::Refused, Reach::Any, Change::Live,
         "Entries of the queue of connections to remove.";
     BPFMapSizeIPSets: "BPFMapSizeIPSets", Some("bpfMapSizeIPSets"), Kind::Int(i64::MIN, i64::MAX), "1048576", Zero::Refused, Reach::Any, Change::Live,
         "Entries of the table of IP set members.";

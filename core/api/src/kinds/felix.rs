@@ -7,8 +7,12 @@ use config::{Kind, Param, Reach, Unit, parse_duration};
 use model::{ConfigScope, FelixConfig, Resource};
 
 use super::{Identity, Metadata, spec};
-use crate::fields::{local_selector, port_match, text};
-use crate::reader::{Fields, Item};
+use crate::fields::{limit, local_selector, port_match, text};
+use crate::problem::Problem;
+use crate::reader::{Fields, Item, Path};
+
+/// The most ranges of node ports.
+const MAX_PORT_RANGES: usize = 7;
 
 /// Annotations that set a parameter past the fields.
 pub(crate) const ANNOTATION: &str = "config.projectcalico.org/";
@@ -76,7 +80,7 @@ fn parameter(item: Item<'_>, param: Param) -> Option<String> {
         Reach::Any,
         "parameters of the node have no field"
     );
-    let text = text_of(item, row.kind)?;
+    let text = text_of(item, param)?;
     if text.is_empty() {
         return None;
     }
@@ -87,8 +91,8 @@ fn parameter(item: Item<'_>, param: Param) -> Option<String> {
     Some(text)
 }
 
-fn text_of(item: Item<'_>, kind: Kind) -> Option<String> {
-    match kind {
+fn text_of(item: Item<'_>, param: Param) -> Option<String> {
+    match param.row().kind {
         Kind::Flag | Kind::OptionalFlag => item.flag().map(|on| on.to_string()),
         Kind::Int(least, most) => integer(item, least..=most),
         Kind::Mark => integer(item, 0..=i64::from(u32::MAX)),
@@ -102,13 +106,17 @@ fn text_of(item: Item<'_>, kind: Kind) -> Option<String> {
                 text
             }
         }),
-        Kind::PortRanges => list(item, port),
+        Kind::PortRanges => {
+            limit(&item, MAX_PORT_RANGES);
+            list(item, port)
+        }
         Kind::PortRange => port(item),
         Kind::Cidrs | Kind::InterfaceFilters => list(item, |item| text(item).map(Into::into)),
         Kind::KeyDurations => list(item, timeout_override),
         Kind::TableRange => table_range(item),
-        Kind::TableRanges => list(item, table_range),
-        Kind::KeyValues => key_values(item),
+        Kind::TableRanges => list(item, ordered_range),
+        Kind::KeyValues => key_values(item, param),
+        Kind::Text if param == Param::LogPrefix => log_prefix(item),
         Kind::Word(_)
         | Kind::Text
         | Kind::Region
@@ -205,12 +213,49 @@ fn table_range(item: Item<'_>) -> Option<String> {
     })?
 }
 
-/// A text `a=b,c=d`, or an object of texts.
-fn key_values(item: Item<'_>) -> Option<String> {
-    if item.value.is_string() {
+/// `{min, max}`, one not above the other.
+fn ordered_range(item: Item<'_>) -> Option<String> {
+    let bound = |name: &str| item.value.get(name).and_then(serde_json::Value::as_i64);
+    let ordered = bound("min") <= bound("max") || bound("max").is_none();
+    let path = Path::Field(item.path, "max");
+    let range = table_range(item)?;
+    if item.reader.is_admission() && !ordered {
+        let problem = Problem::at(path.to_string(), "must not be less than min");
+        item.reader.report(problem);
+        return None;
+    }
+    Some(range)
+}
+
+/// What a line in the kernel's log may begin with.
+fn log_prefix(item: Item<'_>) -> Option<String> {
+    let prefix = item.text()?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "%: /_-".contains(c);
+    if item.reader.is_admission() && !prefix.chars().all(allowed) {
+        item.wrong("may have letters, digits, spaces and the characters % : / _ -");
+    }
+    Some(prefix.into())
+}
+
+/// A text `a=b,c=d`, or an object of texts: the store may have either, a user writes the one that the parameter has.
+fn key_values(item: Item<'_>, param: Param) -> Option<String> {
+    let is_object = matches!(param, Param::BPFLogFilters | Param::BPFConntrackTimeouts);
+    let either = !item.reader.is_admission();
+    if item.value.is_string() && (either || !is_object) {
+        let pairs = item.text()?;
+        if !either && param == Param::FeatureDetectOverride {
+            check_overrides(&item, pairs);
+        }
+        return Some(pairs.into());
+    }
+    if !either && !is_object {
         return text(item).map(Into::into);
     }
-    let pairs = item.string_map(|_, _, _| ())?;
+    let pairs = item.string_map(|at, key, value| {
+        if !either && param == Param::BPFConntrackTimeouts {
+            check_timeout(&at, key, value);
+        }
+    })?;
     let pairs: Vec<String> = pairs
         .iter()
         .map(|(key, value)| format!("{}={value}", config_key(key)))
@@ -218,18 +263,50 @@ fn key_values(item: Item<'_>) -> Option<String> {
     Some(pairs.join(","))
 }
 
+/// Features that are said to be there or not: `ChecksumOffloadBroken=true`, several joined by commas.
+fn check_overrides(item: &Item<'_>, pairs: &str) {
+    let word = |name: &str| {
+        let in_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        !name.is_empty() && name.bytes().all(in_word)
+    };
+    let good = |pair: &str| {
+        let pair = pair.split_once('=');
+        pair.is_some_and(|(name, value)| word(name) && ["true", "false", ""].contains(&value))
+    };
+    if !pairs.is_empty() && !pairs.split(',').all(good) {
+        item.wrong("must be name=true or name=false, joined by commas");
+    }
+}
+
+/// One of `bpfConntrackTimeouts`.
+fn check_timeout(at: &Item<'_>, key: &str, value: &str) {
+    let named = |name: &&'static str| {
+        name.eq_ignore_ascii_case(key) && key.starts_with(|c: char| c.is_ascii_lowercase())
+    };
+    if !TIMEOUTS.iter().any(named) {
+        at.wrong("is no field that this kind has");
+    } else if value != "Auto" && parse_duration(value).is_none() {
+        at.wrong_hint(
+            "is no duration",
+            "write it with units, such as 90s, or Auto",
+        );
+    }
+}
+
+/// Kinds of connections that time out, as the parameter's text names them.
+const TIMEOUTS: [&str; 8] = [
+    "CreationGracePeriod",
+    "TCPSynSent",
+    "TCPEstablished",
+    "TCPFinsSeen",
+    "TCPResetSeen",
+    "UDPTimeout",
+    "GenericTimeout",
+    "ICMPTimeout",
+];
+
 /// The fields of `bpfConntrackTimeouts` begin in lower case; their names in the text do not.
 fn config_key(key: &str) -> String {
-    const TIMEOUTS: [&str; 8] = [
-        "CreationGracePeriod",
-        "TCPSynSent",
-        "TCPEstablished",
-        "TCPFinsSeen",
-        "TCPResetSeen",
-        "UDPTimeout",
-        "GenericTimeout",
-        "ICMPTimeout",
-    ];
     let known = TIMEOUTS.iter().find(|name| name.eq_ignore_ascii_case(key));
     known.map_or_else(|| key.to_owned(), |name| (*name).to_owned())
 }

@@ -33,7 +33,8 @@ pub(crate) fn block(fields: &mut Fields<'_>, form: Form) -> Option<Block> {
         Form::V3 => "affinityClaimTime",
     };
     // Of older releases, and without effect.
-    fields.ignore(&["hostAffinity", "strictAffinity"]);
+    fields.ignore(&["hostAffinity"]);
+    fields.flag("strictAffinity");
     let cidr = fields.required("cidr", cidr);
     let sized = cidr.and_then(|cidr| Some((cidr, addresses_of(cidr, fields)?)));
     let Some((cidr, size)) = sized else {
@@ -202,10 +203,7 @@ pub(crate) fn handle(fields: &mut Fields<'_>) -> Handle {
                     (Ok(cidr), Some(count)) => {
                         blocks.insert(cidr, count);
                     }
-                    (_, _) => fields.wrong(
-                        "",
-                        format!("has {key:?}: {value}, which is no block with a count"),
-                    ),
+                    (_, _) => fields.wrong_entry(key, "is no block with a count"),
                 }
             }
             fields.accept_all();

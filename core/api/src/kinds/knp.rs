@@ -218,6 +218,10 @@ fn port(fields: &mut Fields<'_>) -> Option<(Option<Protocol>, Option<PortMatch>)
 }
 
 fn port_value(item: Item<'_>, end: Option<i64>) -> Option<PortMatch> {
+    if !item.value.is_string() && !item.value.is_i64() {
+        item.wrong("must be a number or the name of a port");
+        return None;
+    }
     let named = item.value.as_str().map(str::to_owned);
     let text = named.unwrap_or_else(|| item.value.to_string());
     let text = end.map_or(text.clone(), |end| format!("{text}:{end}"));

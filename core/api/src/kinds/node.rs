@@ -129,7 +129,7 @@ fn status(fields: &mut Fields<'_>) {
 
 pub(crate) fn cluster_information(fields: &mut Fields<'_>) -> Option<Resource> {
     let info = spec(fields, |fields| {
-        fields.ignore(&["variant"]);
+        fields.text("variant");
         ClusterInformation {
             guid: fields.text("clusterGUID").into(),
             cluster_type: fields.text("clusterType").into(),

@@ -263,7 +263,7 @@ fn service_accounts(item: Item<'_>) -> Option<Option<Selector>> {
 fn service(fields: &mut Fields<'_>, owner: Owner<'_>) -> Option<ServiceRef> {
     let namespace = fields.nonempty("namespace", name);
     let service = fields.nonempty("name", name);
-    if service.is_none() && !fields.has("name") {
+    if !fields.has_content("name") {
         fields.wrong("name", "is required");
     }
     let namespace = namespace.or_else(|| owner.namespace().map(Into::into));
