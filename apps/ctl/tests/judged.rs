@@ -1,0 +1,72 @@
+//! `calicoctl` on etcd judges objects as the API server does by our CRDs: the same table of objects, the same fields to blame.
+//! What the API server says to it is in `io/datastore/tests/kubernetes_crds.rs`.
+
+use ctl::{Output, Session, run_with};
+use serde_json::Value;
+use testkit::objects::{Refused, same_field, valid, wrong};
+use testkit::servers::{Guard, RealEtcd};
+
+/// Kinds that nobody writes with calicoctl: the allocator's, the cluster's own, and one of Kubernetes.
+const FOREIGN: [&str; 5] = [
+    "BlockAffinity",
+    "ClusterInformation",
+    "ClusterNetworkPolicy",
+    "IPAMBlock",
+    "IPAMHandle",
+];
+
+fn is_foreign(object: &Value) -> bool {
+    FOREIGN.iter().any(|kind| object["kind"] == *kind)
+}
+
+/// Runs `calicoctl VERB -f -` on an object; its exit code, and all that it said.
+fn calicoctl(etcd: &RealEtcd, verb: &str, object: &Value) -> (u8, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let input = object.to_string();
+    let code = run_with(
+        ["calicoctl", verb, "-f", "-"].map(Into::into).to_vec(),
+        &mut Session {
+            out: &mut out,
+            err: &mut err,
+            stdin: &mut input.as_bytes(),
+            environment: [
+                ("DATASTORE_TYPE".to_owned(), "etcdv3".to_owned()),
+                ("ETCD_ENDPOINTS".to_owned(), etcd.url()),
+            ]
+            .into(),
+            output: Output::Other,
+        },
+    );
+    let said = [out, err].concat();
+    (code, String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn calicoctl_on_etcd_accepts_every_example_and_blames_the_field_that_is_wrong() {
+    let Some(etcd) = RealEtcd::start(Guard::Open) else {
+        return;
+    };
+    let mut report = String::new();
+    let mut refused = 0;
+    for case in wrong() {
+        if is_foreign(&case.object) || case.refused == Refused::ByServer {
+            continue;
+        }
+        let (code, said) = calicoctl(&etcd, "create", &case.object);
+        let mut blamed = said.split_whitespace();
+        if code == 1 && blamed.any(|word| same_field(word, &case.field)) {
+            refused += 1;
+        } else {
+            report += &format!("{} {}: {code} {said}\n", case.place, case.field);
+        }
+    }
+    for object in valid().iter().filter(|object| !is_foreign(object)) {
+        let (code, said) = calicoctl(&etcd, "apply", object);
+        if code != 0 {
+            report += &format!("{object}: {said}\n");
+        }
+    }
+    assert!(report.is_empty(), "\n{report}");
+    assert!(refused >= 300, "{refused}");
+    eprintln!("refused by calicoctl on etcd, with the field to blame: {refused}");
+}
