@@ -6,13 +6,33 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use api::Kind;
 use datastore::{AnyStore, Datastore as _, FeedState, UpdateEvent, Updates};
 use model::Update;
 
 use crate::probes::Probes;
 
-/// Where all objects are that the agent cares for.
-const PREFIX: &str = "/calico/resources/v3/";
+/// What the agent cares for, and may read: its role on Kubernetes names no more.
+const KINDS: [Kind; 18] = [
+    Kind::NetworkPolicy,
+    Kind::GlobalNetworkPolicy,
+    Kind::StagedNetworkPolicy,
+    Kind::StagedGlobalNetworkPolicy,
+    Kind::StagedKubernetesNetworkPolicy,
+    Kind::KubernetesNetworkPolicy,
+    Kind::KubernetesClusterNetworkPolicy,
+    Kind::Tier,
+    Kind::NetworkSet,
+    Kind::GlobalNetworkSet,
+    Kind::Profile,
+    Kind::Namespace,
+    Kind::ServiceAccount,
+    Kind::WorkloadEndpoint,
+    Kind::Node,
+    Kind::IpPool,
+    Kind::FelixConfiguration,
+    Kind::ClusterInformation,
+];
 
 /// What the loop takes in.
 pub enum Taken {
@@ -43,8 +63,10 @@ impl Follow {
     /// # Errors
     /// No descriptors are left.
     pub fn new(store: &AnyStore, probes: Arc<Probes>) -> anyhow::Result<Follow> {
+        let prefixes = KINDS.map(|kind| api::store_prefix(kind, None));
+        let prefixes = prefixes.each_ref().map(String::as_str);
         let feed = store
-            .follow(&[PREFIX])
+            .follow(&prefixes)
             .context("failed to prepare to follow the datastore")?;
         Ok(Follow {
             updates: Updates::new(feed),

@@ -177,6 +177,24 @@ impl Machine {
         printed
     }
 
+    /// Whether a shell's work ended well, and what it printed.
+    pub(crate) fn shell(&self, script: &str) -> (bool, String) {
+        let output = self.output(&["sh", "-c", script]);
+        let printed = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&printed).into_owned();
+        (output.status.success(), text)
+    }
+
+    /// A directory with the CNI plugins under their names, as `dist/cni` is.
+    pub(crate) fn plugins(&self) -> String {
+        let directory = self.directory.path().join("cni");
+        fs::create_dir_all(&directory).expect("a directory");
+        for name in ["calico", "calico-ipam"] {
+            fs::copy(beside("calico-cni"), directory.join(name)).expect("a copy");
+        }
+        directory.to_string_lossy().into_owned()
+    }
+
     /// Starts a program that stays; its output is in a log of its name.
     pub(crate) fn start_program(&self, name: &str, args: &[&str]) -> Program {
         self.start_logged(name, &[&[name], args].concat())
