@@ -56,7 +56,8 @@ pub(crate) fn run(bin: &Path, cni: &Path) -> anyhow::Result<()> {
             "mtu": 1450, "log_file_path": agent.directory().join("cni.log"),
             "endpoint_status_dir": agent.directory().join("endpoint-status"),
             "policy_setup_timeout_seconds": wait,
-            "ipam": { "type": "calico-ipam", "ipam_lock_file": agent.directory().join("ipam.lock") },
+            "ipam_lock_file": agent.directory().join("ipam.lock"),
+            "ipam": { "type": "calico-ipam" },
         })
     };
     let cni = cni

@@ -84,13 +84,14 @@ impl Add<'_> {
     }
 
     fn queries(&self) -> Vec<Query> {
-        let mut keys = vec![Key::ClusterInformation, identity::profile_key(self.conf)];
-        if let Some(pod) = identity::pod(self.call) {
-            keys.push(Key::Profile(format!("kns.{}", pod.namespace).into()));
-        }
+        let keys = [Key::ClusterInformation, identity::profile_key(self.conf)];
+        let pod = identity::pod(self.call);
+        let namespace = pod.iter().flat_map(identity::namespace_queries);
         let ids = identity::candidates(self.conf, self.call, &self.node);
         let keys = keys.iter().filter_map(api::key_text).map(Query::key);
-        keys.chain(attachment::queries(&ids)).collect()
+        keys.chain(namespace)
+            .chain(attachment::queries(&ids))
+            .collect()
     }
 
     fn run(&self, netns: &NetNs, done: &mut Done) -> Result<Outcome, CniError> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use datastore::Snapshot;
+use datastore::{Query, Snapshot};
 use model::{Key, Labels, WorkloadEndpointId, labels};
 
 use crate::conf::NetConf;
@@ -107,6 +107,19 @@ fn container_id(conf: &NetConf, call: &Call, node: &str) -> WorkloadEndpointId {
     }
 }
 
+/// What to read to know whether a pod's Namespace exists: the object, or the profile that stands for it where a store keeps no
+/// Namespaces (etcd, as upstream lays it out).
+pub(crate) fn namespace_queries(pod: &Pod) -> [Query; 2] {
+    namespace_keys(pod).map(Query::key)
+}
+
+fn namespace_keys(pod: &Pod) -> [String; 2] {
+    [
+        api::store_key(api::Kind::Namespace, None, &pod.namespace),
+        api::store_key(api::Kind::Profile, None, &format!("kns.{}", pod.namespace)),
+    ]
+}
+
 /// The endpoint: a pod's if the runtime names one whose Namespace exists, otherwise the container's.
 pub(crate) fn identify(
     conf: &NetConf,
@@ -115,8 +128,8 @@ pub(crate) fn identify(
     snapshot: &Snapshot,
 ) -> Result<Identity, CniError> {
     let known = |pod: &Pod| {
-        let key = api::store_key(api::Kind::Namespace, None, &pod.namespace);
-        snapshot.get(&key).is_some()
+        let keys = namespace_keys(pod);
+        keys.iter().any(|key| snapshot.get(key).is_some())
     };
     let mut own = own_labels(conf)?;
     let identity = match pod(call).filter(known) {

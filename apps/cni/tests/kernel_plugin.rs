@@ -168,6 +168,17 @@ fn pods_have_their_namespace_and_account() {
     assert_eq!(lab.objects("/handle/").len(), 1);
     lab.attach("DEL", "c2", text(&second), POD, &conf).result();
     lab.assert_clean();
+
+    // A store without Namespaces has the profile that stands for one.
+    lab.apply(json!({"apiVersion": "projectcalico.org/v3", "kind": "Profile", "metadata": {"name": "kns.etcd"}, "spec": {}}));
+    let args = "K8S_POD_NAMESPACE=etcd;K8S_POD_NAME=web-0";
+    lab.attach("ADD", "c3", text(&first), args, &conf).result();
+    let [endpoint] = &lab.objects("/workloadendpoints/etcd/")[..] else {
+        panic!("one endpoint")
+    };
+    assert_eq!(endpoint["spec"]["orchestrator"], "k8s");
+    lab.attach("DEL", "c3", text(&first), args, &conf).result();
+    lab.assert_clean();
 }
 
 #[test]
