@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::migrate::Aim;
 use crate::outcome::ExitCodes;
 
 /// Where calicoctl looks for its configuration unless told otherwise.
@@ -344,8 +345,32 @@ pub(crate) struct PolicyNamesArgs {
 pub(crate) enum MigrateVerb {
     /// Let nothing be written until it is unlocked
     Lock(MigrateArgs),
+    /// Write all that a locked datastore holds to standard output
+    Export(ExportArgs),
+    /// Read what an export wrote into an empty datastore, which is locked
+    Import(ImportArgs),
     /// Let things be written again
     Unlock(MigrateArgs),
+}
+
+/// `datastore migrate export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The kind of datastore that the file is for
+    #[arg(long, value_enum, default_value = "kubernetes", value_name = "TYPE")]
+    pub(crate) to: Aim,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+}
+
+/// `datastore migrate import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file that an export wrote; '-' is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) filename: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
 }
 
 /// `datastore migrate lock` and `unlock`.

@@ -412,6 +412,11 @@ impl Objects {
     }
 }
 
+/// The write that brings an object into the world.
+pub(crate) fn born(object: &Object) -> Result<Write, Failure> {
+    new_born(object).map(|(_, write)| write)
+}
+
 /// An object as it is created: with an identity and a time of birth, and without what only a store can say.
 fn new_born(object: &Object) -> Result<(Object, Write), Failure> {
     const OF_THE_STORE: [&str; 5] = [
@@ -528,7 +533,8 @@ pub(crate) fn field_error(problem: &api::Problem) -> String {
     )
 }
 
-fn keep_metadata(old: &Object, new: &mut Object) {
+/// An update keeps all metadata but labels and annotations.
+pub(crate) fn keep_metadata(old: &Object, new: &mut Object) {
     let mut metadata = old
         .value()
         .get("metadata")
@@ -545,7 +551,7 @@ fn keep_metadata(old: &Object, new: &mut Object) {
 }
 
 /// A random UUID.
-fn unique_id() -> Result<String, Failure> {
+pub(crate) fn unique_id() -> Result<String, Failure> {
     let mut bytes = [0_u8; 16];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))

@@ -23,6 +23,11 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     } else {
         Output::Other
     };
+    let errors = if std::io::stderr().is_terminal() {
+        Output::Terminal
+    } else {
+        Output::Other
+    };
     let mut out = BufWriter::new(stdout.lock());
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -33,6 +38,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         stdin: &mut std::io::stdin().lock(),
         environment,
         output,
+        errors,
     };
     ExitCode::from(run_with(args, &mut session))
 }
@@ -153,6 +159,8 @@ fn migrate(
 ) -> Result<Status, Failure> {
     match verb {
         MigrateVerb::Lock(args) => migrate::lock::run(args, Readiness::Locked, global, session),
+        MigrateVerb::Export(args) => migrate::export::run(args, global, session),
+        MigrateVerb::Import(args) => migrate::import::run(args, global, session),
         MigrateVerb::Unlock(args) => migrate::lock::run(args, Readiness::Ready, global, session),
     }
 }

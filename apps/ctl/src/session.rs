@@ -17,9 +17,11 @@ pub struct Session<'a> {
     pub environment: BTreeMap<String, String>,
     /// What standard output is.
     pub output: Output,
+    /// What standard error is.
+    pub errors: Output,
 }
 
-/// What standard output is.
+/// What an output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// A person's terminal.

@@ -45,6 +45,7 @@ fn one_archive_with_what_explains_a_cluster() {
         stdin: &mut std::io::empty(),
         environment: Default::default(),
         output: Output::Other,
+        errors: Output::Other,
     };
     let words = ["calicoctl", "cluster", "diags", "-c"].map(Into::into);
     let args = words.into_iter().chain([config.into_os_string()]).collect();

@@ -208,6 +208,7 @@ mod tests {
             stdin: &mut std::io::empty(),
             environment: Default::default(),
             output: crate::session::Output::Other,
+            errors: crate::session::Output::Other,
         };
         let is_fit = check(kernel, &mut session).is_ok();
         (String::from_utf8(out).unwrap(), is_fit)

@@ -64,11 +64,7 @@ fn migrate(objects: &Objects, entry: &Entry) -> Result<Outcome, Failure> {
                 entry.key
             ))
         })?;
-    let Some(name) = rightful_name(&policy) else {
-        return Ok(Outcome::LeftAlone);
-    };
-    policy.metadata_mut().insert("name".to_owned(), name.into());
-    drop_annotation(&mut policy);
+    give_rightful_name(&mut policy);
     let key = policy.store_key();
     if key == *entry.key {
         return Ok(Outcome::LeftAlone);
@@ -96,6 +92,18 @@ fn migrate(objects: &Objects, entry: &Entry) -> Result<Outcome, Failure> {
             }
         }
         Err(refusal) => Err(objects.refused(refusal)),
+    }
+}
+
+/// Gives a policy the name that users know it by, which the store may have kept beside the one it gave. Other objects stay
+/// as they are.
+pub(crate) fn give_rightful_name(object: &mut Object) {
+    if !KINDS.contains(&object.kind().name()) || object.kind().api_version() != CALICO_V3 {
+        return;
+    }
+    if let Some(name) = rightful_name(object) {
+        object.metadata_mut().insert("name".to_owned(), name.into());
+        drop_annotation(object);
     }
 }
 

@@ -75,6 +75,7 @@ impl Lab {
                     .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                     .collect::<BTreeMap<_, _>>(),
                 output: Output::Other,
+                errors: Output::Other,
             },
         );
         Ended {
