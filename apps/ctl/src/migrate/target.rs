@@ -406,6 +406,7 @@ fn is_of_one_entry(error: &CommitError) -> bool {
         | CommitError::InvalidKey(_)
         | CommitError::DuplicateKey { .. }
         | CommitError::ValueTooLarge { .. }
+        | CommitError::Refused { .. }
         | CommitError::NoLifetimes { .. }
         | CommitError::TooLarge { .. } => true,
         CommitError::TooManyWrites { .. } | CommitError::Unsure(_) | CommitError::Storage(_) => {
