@@ -35,6 +35,7 @@ fn calicoctl(etcd: &RealEtcd, verb: &str, object: &Value) -> (u8, String) {
             ]
             .into(),
             output: Output::Other,
+            errors: Output::Other,
         },
     );
     let said = [out, err].concat();
