@@ -271,11 +271,7 @@ fn decide(request: &StoreRequest<'_>) -> Result<(StoreKind, String), ChooseError
     {
         return Ok((StoreKind::Kubernetes, "this is a Kubernetes pod".into()));
     }
-    if let Some(kubeconfig) = environment
-        .plain("HOME")
-        .map(|home| Path::new(home).join(".kube/config"))
-        && kubeconfig.is_file()
-    {
+    if let Some(kubeconfig) = environment.home_kubeconfig() {
         return Ok((
             StoreKind::Kubernetes,
             format!("{} exists", kubeconfig.display()),
@@ -318,6 +314,12 @@ impl<'a> Environment<'a> {
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
+    }
+
+    /// The user's own kubeconfig, if there is one.
+    fn home_kubeconfig(&self) -> Option<PathBuf> {
+        let path = Path::new(self.plain("HOME")?).join(".kube/config");
+        path.is_file().then_some(path)
     }
 
     fn get(&self, name: &str) -> Option<(String, &'a str)> {

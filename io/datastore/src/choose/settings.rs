@@ -42,6 +42,8 @@ pub struct EtcdSettings {
 pub struct KubernetesSettings {
     /// Files of contexts, separated by colons.
     pub kubeconfig: Option<String>,
+    /// The user's own such file, `~/.kube/config`: the last one that is looked at.
+    pub home_kubeconfig: Option<PathBuf>,
     /// What such a file would hold; it goes before the file.
     pub kubeconfig_inline: Option<Secret>,
     /// The context to use instead of the file's current one.
@@ -323,6 +325,7 @@ fn kubernetes(
     let pods = of(POD_CIDRS).parsed("usePodCIDR", "true or false", truth)?;
     Ok(KubernetesSettings {
         kubeconfig: place.take("kubeconfig"),
+        home_kubeconfig: environment.home_kubeconfig(),
         kubeconfig_inline: place.secret("kubeconfigInline"),
         current_context: place.take("k8sCurrentContext"),
         api_endpoint: place.take("k8sAPIEndpoint"),

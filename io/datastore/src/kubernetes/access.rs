@@ -104,6 +104,7 @@ pub(super) fn of(settings: &KubernetesSettings) -> Result<Access, RemoteError> {
 fn base(settings: &KubernetesSettings) -> Result<Config, String> {
     let KubernetesSettings {
         kubeconfig,
+        home_kubeconfig,
         kubeconfig_inline,
         current_context,
         api_endpoint,
@@ -139,13 +140,10 @@ fn base(settings: &KubernetesSettings) -> Result<Config, String> {
         return Config::incluster_env()
             .map_err(|error| format!("what a pod should have around it: {}", chain(&error)));
     }
-    let kubeconfig = Kubeconfig::read().map_err(|error| {
-        format!(
-            "no kubeconfig, no URL, and this is no pod: {}; set KUBECONFIG",
-            chain(&error)
-        )
-    })?;
-    load(kubeconfig)
+    match home_kubeconfig.as_ref().and_then(|path| path.to_str()) {
+        Some(path) => load(merged(path)?),
+        None => Err("no kubeconfig, no URL, and this is no pod: set KUBECONFIG".to_owned()),
+    }
 }
 
 /// Several files, separated by colons: what stands in an earlier one goes before, and what is not there is passed over.
