@@ -159,6 +159,7 @@ fn merged(files: &str) -> Result<Kubeconfig, String> {
             continue;
         }
         let shown = path.display();
+        std::fs::metadata(path).map_err(|error| format!("kubeconfig {shown}: {error}"))?;
         let read = Kubeconfig::read_from(path)
             .map_err(|error| format!("kubeconfig {shown}: {}", chain(&error)))?;
         merged = Some(match merged {
