@@ -239,3 +239,27 @@ fn walk(path: &str, value: &Value, seen: &mut impl FnMut(&str)) {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
+
+/// JSON pointers to every field and item in a value.
+#[must_use]
+pub fn pointers(value: &Value) -> Vec<String> {
+    let below = |step: &str, value: &Value| {
+        let step = step.replace('~', "~0").replace('/', "~1");
+        let mut found = vec![format!("/{step}")];
+        found.extend(pointers(value).iter().map(|rest| format!("/{step}{rest}")));
+        found
+    };
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(name, value)| below(name, value))
+            .collect(),
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items
+                .flat_map(|(index, value)| below(&index.to_string(), value))
+                .collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}

@@ -108,6 +108,26 @@ pub(crate) fn as_number(text: &str) -> Option<u32> {
     }
 }
 
+/// A time in the form of RFC 3339, as far as its shape goes: date, `T`, time, perhaps a fraction, and `Z` or an offset.
+pub(crate) fn is_time(text: &str) -> bool {
+    let shaped = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text.bytes().zip(shape.bytes()).all(|(b, s)| match s {
+                b'0' => b.is_ascii_digit(),
+                other => b == other,
+            })
+    };
+    let Some((moment, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else {
+        return false;
+    };
+    let offset = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
+        None => rest,
+    };
+    let zone = offset == "Z" || shaped(offset, "+00:00") || shaped(offset, "-00:00");
+    shaped(moment, "0000-00-00T00:00:00") && zone
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +149,21 @@ mod tests {
             !is_qualified_name("a/b/c") && !is_qualified_name("x/") && !is_qualified_name("/x")
         );
         assert!(is_label_value("") && is_label_value("a_b.C") && !is_label_value("-a"));
+    }
+
+    #[test]
+    fn times() {
+        for good in ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+01:00"] {
+            assert!(is_time(good), "{good}");
+        }
+        for bad in [
+            "",
+            "yesterday",
+            "2026-01-02",
+            "2026-01-02T03:04:05",
+            "2026-01-02T03:04:05é",
+        ] {
+            assert!(!is_time(bad), "{bad}");
+        }
     }
 }

@@ -169,6 +169,47 @@ fn admission_knows_every_field_of_the_schemas() {
     assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
+/// Whatever stands in a field of an example, in turn: what the schema finds to be of a wrong type, admission refuses there.
+#[test]
+fn admission_takes_no_value_of_a_wrong_type() {
+    let definitions = definitions();
+    let mut report = String::new();
+    let mut tried = 0;
+    for object in valid() {
+        let schema = schema_of(&definitions[kind_of(&object)]);
+        for pointer in objects::pointers(&object["spec"]) {
+            for value in [
+                json!(true),
+                json!(7),
+                json!("x"),
+                json!([]),
+                json!({}),
+                json!(1.5),
+            ] {
+                let mut changed = object.clone();
+                *changed["spec"].pointer_mut(&pointer).expect(&pointer) = value;
+                let found = check(schema, &changed);
+                let wrong_type = found.iter().find(|(_, what)| what.starts_with("is no "));
+                let Some((field, _)) = wrong_type else {
+                    continue;
+                };
+                tried += 1;
+                let refused = problems(changed.clone());
+                if !refused.iter().any(|p| same_field(&p.field, field)) {
+                    let value = changed["spec"].pointer(&pointer);
+                    report += &format!(
+                        "{} {field} {value:?}\n{}",
+                        kind_of(&object),
+                        lines(&refused)
+                    );
+                }
+            }
+        }
+    }
+    assert!(report.is_empty(), "\n{report}");
+    assert!(tried >= 1000, "{tried}");
+}
+
 /// A field of `spec` by its kind, a field further down by its name alone: rules and selectors are the same in many kinds.
 fn place(kind: &str, path: &str) -> String {
     let path = path.replace("[0]", "").replace("[]", "");

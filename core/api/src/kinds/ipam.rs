@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{Identity, required_spec, spec};
 use crate::fields::{cidr, key_part};
+use crate::names;
 use crate::reader::{Fields, Item};
 
 /// Host bits of the largest block that is read: one table entry is kept per address.
@@ -42,7 +43,7 @@ pub(crate) fn block(fields: &mut Fields<'_>, form: Form) -> Option<Block> {
         return None;
     };
     let affinity = fields.nonempty("affinity", owner);
-    let affinity_claim_time = fields.nonempty(claim_time, |item| item.text().map(Into::into));
+    let affinity_claim_time = fields.nonempty(claim_time, time);
     let attributes = fields.list("attributes", |item| item.object(attribute));
     let allocations = fields.required("allocations", |item| allocations(item, attributes.len()));
     let unallocated = fields.list("unallocated", ordinal);
@@ -149,22 +150,38 @@ fn attribute(fields: &mut Fields<'_>) -> AllocationAttribute {
         handle: fields.read("handle_id", |item| item.text().map(Into::into)),
         secondary: fields.read("secondary", map).unwrap_or_default(),
         alternate: fields.read("alternateOwnerAttrs", map).unwrap_or_default(),
-        released_at: fields.nonempty("releasedAt", |item| item.text().map(Into::into)),
+        released_at: fields.nonempty("releasedAt", time),
     }
+}
+
+/// A time as text, which stays as it is.
+fn time(item: Item<'_>) -> Option<Box<str>> {
+    let text = item.text()?;
+    if item.reader.is_admission() && !names::is_time(text) {
+        item.wrong("is no time, such as 2026-01-02T03:04:05Z");
+    }
+    Some(text.into())
 }
 
 fn sequences(item: Item<'_>) -> Option<BTreeMap<usize, u64>> {
     item.object(|fields| {
-        let entry = |(key, value): (&String, &serde_json::Value)| {
-            Some((key.parse::<usize>().ok()?, value.as_u64()?))
-        };
-        let all: Option<BTreeMap<usize, u64>> = fields.entries().map(entry).collect();
-        if all.is_none() {
-            fields.wrong("", "must have ordinals as keys and whole numbers as values");
+        let mut all = BTreeMap::new();
+        for (key, value) in fields.entries() {
+            match (key.parse::<usize>(), value.as_u64()) {
+                (Ok(ordinal), Some(sequence)) => {
+                    all.insert(ordinal, sequence);
+                }
+                (_, _) => {
+                    fields.wrong_entry(
+                        key,
+                        "must be an ordinal with a whole number, not below zero",
+                    );
+                }
+            }
         }
         fields.accept_all();
         all
-    })?
+    })
 }
 
 pub(crate) fn affinity(fields: &mut Fields<'_>) -> Affinity {
