@@ -16,6 +16,7 @@ struct Shared {
     target: SocketAddr,
     open: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
+    refusing: AtomicBool,
     accepted: AtomicU64,
 }
 
@@ -31,6 +32,7 @@ impl Proxy {
             target,
             open: Mutex::default(),
             ended: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
         });
         let accepting = shared.clone();
@@ -48,6 +50,17 @@ impl Proxy {
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Cuts all connections, and lets no new ones through until [`allow`](Self::allow).
+    pub fn refuse(&self) {
+        self.shared.refusing.store(true, Ordering::SeqCst);
+        self.cut();
+    }
+
+    /// Lets connections through again.
+    pub fn allow(&self) {
+        self.shared.refusing.store(false, Ordering::SeqCst);
     }
 
     /// Cuts all connections that are open now, in the middle of whatever they carry.
@@ -79,10 +92,15 @@ impl Shared {
                 return;
             }
             let Ok(client) = client else { continue };
+            if self.refusing.load(Ordering::SeqCst) {
+                continue;
+            }
             self.accepted.fetch_add(1, Ordering::Relaxed);
             let Ok(server) = TcpStream::connect(self.target) else {
                 continue;
             };
+            // What one side sends at once reaches the other at once.
+            let _ = (client.set_nodelay(true), server.set_nodelay(true));
             let clones = || Ok::<_, io::Error>([client.try_clone()?, server.try_clone()?]);
             let (Ok(kept), Ok([from_client, from_server])) = (clones(), clones()) else {
                 continue;

@@ -139,8 +139,13 @@ fn execute(test: &TestBinary, depth: Depth, kubernetes: Option<&Path>) -> Result
     if let Some(directory) = kubernetes {
         environment.push(("CALICO_TEST_KUBERNETES", directory.into()));
     }
-    if depth == Depth::Deep {
-        environment.push(("CALICO_CASES", DEEP_CASES.into()));
+    match depth {
+        Depth::Deep => {
+            environment.push(("CALICO_CASES", DEEP_CASES.into()));
+            environment.push(("CALICO_MANY", "100000".into()));
+            environment.push(("CALICO_CHAOS_SECONDS", "600".into()));
+        }
+        Depth::Usual => environment.push(("CALICO_CHAOS_SECONDS", "60".into())),
     }
     let limit = HUNG_AFTER
         .iter()

@@ -153,8 +153,10 @@ fn class_of(status: &tonic::Status) -> Class {
         Code::OutOfRange if message.contains("compacted") => Class::Compacted,
         Code::OutOfRange if message.contains("decoded message length") => Class::LongAnswer,
         Code::Unauthenticated | Code::PermissionDenied => Class::Denied,
-        // Etcd answers so where a name or a password is wrong.
-        Code::InvalidArgument if message.contains("auth") => Class::Denied,
+        // Etcd answers so where a name or a password is wrong, or missing.
+        Code::InvalidArgument if message.contains("auth") || message.contains("user name") => {
+            Class::Denied
+        }
         // Looked at before anything is proposed.
         Code::Unavailable if message.contains("no leader") => Class::Unavailable,
         Code::ResourceExhausted if message.contains("too many requests") => Class::Unavailable,

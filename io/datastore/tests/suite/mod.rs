@@ -1,5 +1,7 @@
 //! The conformance suite: each check gets a fresh, empty store.
 
+pub(crate) mod objects;
+
 use std::time::Duration;
 
 use datastore::{
