@@ -102,6 +102,14 @@ impl Objects {
         &self.store
     }
 
+    /// An object as this store keeps it: etcd has profiles for Namespaces and ServiceAccounts, as upstream's layout has it.
+    pub(crate) fn kept(&self, object: Object) -> Object {
+        match self.store {
+            AnyStore::Etcd(_) => api::kubernetes::profile_of(&object).unwrap_or(object),
+            AnyStore::Embedded(_) | AnyStore::Memory(_) => object,
+        }
+    }
+
     /// Reads keys and prefixes in one snapshot.
     pub(crate) fn read(&self, queries: &[Query]) -> Result<datastore::Snapshot, Failure> {
         block_on_ready(self.store.read(queries)).map_err(|error| self.unreachable(&error))

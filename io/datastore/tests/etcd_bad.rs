@@ -49,18 +49,16 @@ fn failure(store: &EtcdStore) -> (RemoteError, String, Duration) {
     let begun = Instant::now();
     let error = block_on_ready(store.get("/calico/a")).expect_err("it cannot be read");
     let text = error.to_string();
-    match error {
-        datastore::ReadError::Storage(StorageError::Remote(error)) => {
-            (error, text, begun.elapsed())
-        }
-        other => panic!("{other:?}"),
-    }
+    let datastore::ReadError::Storage(StorageError::Remote(error)) = error else {
+        panic!("{error:?}")
+    };
+    (error, text, begun.elapsed())
 }
 
 #[test]
 fn nobody_there_is_said_at_once() {
     let url = nobody();
-    let store = open(&[url.clone()], PATIENCE);
+    let store = open(std::slice::from_ref(&url), PATIENCE);
     let (error, text, took) = failure(&store);
     assert!(
         matches!(error, RemoteError::Unreachable { .. }),
@@ -78,7 +76,7 @@ fn nobody_there_is_said_at_once() {
 #[test]
 fn silence_ends_with_the_deadline_and_leaves_a_write_unsure() {
     let (_listener, url) = silent();
-    let store = open(&[url.clone()], TIMEOUT);
+    let store = open(std::slice::from_ref(&url), TIMEOUT);
     let (error, text, took) = failure(&store);
     assert!(matches!(error, RemoteError::Timeout { .. }), "{error:?}");
     assert!(took >= TIMEOUT && took < 3 * TIMEOUT, "{took:?}");
@@ -219,7 +217,7 @@ fn what_is_no_etcd_is_no_panic() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         }
     });
-    let (_, text, _) = failure(&open(&[url.clone()], TIMEOUT));
+    let (_, text, _) = failure(&open(std::slice::from_ref(&url), TIMEOUT));
     assert!(text.contains(&url), "{text}");
 }
 

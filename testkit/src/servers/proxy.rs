@@ -26,7 +26,14 @@ impl Proxy {
     /// # Errors
     /// There is no free port.
     pub fn start(target: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::serve(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, target)
+    }
+
+    /// Serves a listener, which may be of another network namespace, from `target` as it is seen from here.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub fn serve(listener: TcpListener, target: SocketAddr) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             target,

@@ -101,7 +101,12 @@ fn delete(objects: &Objects, target: &Identity) -> Result<(), Failure> {
     if target.kind == Kind::Tier {
         guard_tier(objects, &target.name)?;
     }
-    objects.delete(target.kind, target.namespace.as_deref(), &target.name, None)
+    let object = objects.kept(Object::new(
+        target.kind,
+        target.namespace.as_deref(),
+        &target.name,
+    ));
+    objects.delete(object.kind(), object.namespace(), object.name(), None)
 }
 
 /// A tier that holds policies stays: without it they would be enforced out of order.

@@ -117,6 +117,10 @@ fn to_store(
     if admitted.iter().any(Result::is_ok) {
         let objects = connect(&args.config.config, Purpose::Write, global, session)?;
         objects.ensure_initialized()?;
+        let admitted: Vec<_> = admitted
+            .into_iter()
+            .map(|object| object.map(|object| objects.kept(object)))
+            .collect();
         let done = all_at_once(&objects, &admitted, action)?;
         for (index, (item, object)) in items.iter().zip(admitted).enumerate() {
             let outcome = object.map(|object| {

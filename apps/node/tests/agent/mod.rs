@@ -177,9 +177,13 @@ impl Host {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
+        self.readiness().starts_with("HTTP/1.1 200")
+    }
+
+    /// What the agent says of its readiness; nothing if it does not answer.
+    pub(crate) fn readiness(&self) -> String {
         let address = SocketAddr::from(([127, 0, 0, 1], 9099));
-        self.get(address, "/readiness")
-            .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+        self.get(address, "/readiness").unwrap_or_default()
     }
 
     /// A number the agent tells.

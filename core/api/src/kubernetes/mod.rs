@@ -19,6 +19,7 @@ mod read;
 mod write;
 
 pub use places::{Collection, Listing, Place, collections, listings, place};
+pub use profile::profile_of;
 pub use read::{ObjectName, Reading, Unreadable, read};
 pub use write::{Change, Method, Refused, Request, write};
 

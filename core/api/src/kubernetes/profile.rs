@@ -6,6 +6,19 @@ use super::identity::mirrored;
 use crate::kind::Kind;
 use crate::object::Object;
 
+/// The profile that stands for a Namespace or a ServiceAccount in a store that has none of these, as etcd has by upstream's
+/// layout; nothing for other kinds.
+#[must_use]
+pub fn profile_of(object: &Object) -> Option<Object> {
+    let meta = object.value().get("metadata").and_then(Value::as_object)?;
+    let kinds = [
+        (Kind::Namespace, of_namespace as fn(&_) -> _),
+        (Kind::ServiceAccount, of_account),
+    ];
+    let (_, of) = kinds.iter().find(|(kind, _)| *kind == object.kind())?;
+    Some(of(meta))
+}
+
 /// The profile of a namespace: everything is allowed by it, and its labels are handed down.
 pub(super) fn of_namespace(meta: &Map<String, Value>) -> Object {
     let name = text(meta, "name");

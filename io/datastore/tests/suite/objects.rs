@@ -27,9 +27,11 @@ pub(crate) struct Lab<'a, S> {
 }
 
 type Check<S> = fn(&Lab<'_, S>);
+/// Takes a fresh laboratory.
+pub(crate) type Visit<'v, S> = dyn Fn(Lab<'_, S>) + 'v;
 
 /// Runs every check, each on an empty store.
-pub(crate) fn run<S: Datastore + Clone + 'static>(fresh: &dyn Fn(&dyn Fn(Lab<'_, S>))) {
+pub(crate) fn run<S: Datastore + Clone + 'static>(fresh: &dyn Fn(&Visit<'_, S>)) {
     let checks: [(&str, Check<S>); 9] = [
         ("object: create, get, update, delete", life),
         ("object: list order", list_order),
