@@ -10,6 +10,10 @@
 //!
 //! A change sets a field to some JSON, or removes it (`-`); the field to blame is the first one changed, if no other follows
 //! `@`. `both` is the admission of `api` and the API server; `client` is the former alone, where upstream's CRDs too accept it.
+//!
+//! `data/admission` has the same for admission by itself: kinds that are no CRDs too, in files named by the singular of the kind;
+//! lines without a first word, each of which blames one field and no other. `object N` there chooses the N-th valid object, and
+//! `*N` after a list or a text repeats it.
 
 use std::path::{Path, PathBuf};
 
@@ -63,6 +67,39 @@ pub fn wrong() -> Vec<Wrong> {
         .collect()
 }
 
+/// Every object of `data/admission` that is valid, with the singular of its kind.
+///
+/// # Panics
+/// As [`valid`].
+#[must_use]
+pub fn admitted() -> Vec<(String, Value)> {
+    let of_file = |path: &PathBuf| {
+        let kind = stem(path);
+        let objects = documents(path).into_iter();
+        objects
+            .map(move |object| (kind.clone(), object))
+            .collect::<Vec<_>>()
+    };
+    files("admission/valid").iter().flat_map(of_file).collect()
+}
+
+/// Every object of `data/admission` that admission refuses.
+///
+/// # Panics
+/// As [`wrong`].
+#[must_use]
+pub fn refused() -> Vec<Wrong> {
+    files("admission/invalid")
+        .iter()
+        .flat_map(|path| cases(path))
+        .collect()
+}
+
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
 fn files(directory: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("data")
@@ -83,11 +120,7 @@ fn documents(path: &Path) -> Vec<Value> {
 }
 
 fn cases(path: &Path) -> Vec<Wrong> {
-    let kind = path
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let kind = stem(path);
     let valid = documents(&path.with_file_name("..").join(format!("valid/{kind}.yaml")));
     let mut base = valid.first().expect("a valid object of the kind");
     let mut cases = Vec::new();
@@ -103,20 +136,30 @@ fn cases(path: &Path) -> Vec<Wrong> {
                     .find(named)
                     .unwrap_or_else(|| panic!("{place}: no {name}"));
             }
-            Some((word, rest)) => cases.push(case(place, word, rest, base.clone())),
-            None => panic!("{place}: {line}"),
+            Some(("object", number)) => {
+                let number: usize = number.parse().expect("a number follows");
+                base = &valid[number - 1];
+            }
+            Some((word, rest)) if !word.contains('=') && !word.contains('[') => {
+                let refused = refuser(&place, word);
+                cases.push(case(place, refused, rest, base.clone()));
+            }
+            _ => cases.push(case(place, Refused::ByClient, line, base.clone())),
         }
     }
     cases
 }
 
-fn case(place: String, word: &str, rest: &str, mut object: Value) -> Wrong {
-    let refused = match word {
+fn refuser(place: &str, word: &str) -> Refused {
+    match word {
         "both" => Refused::ByBoth,
         "client" => Refused::ByClient,
         "server" => Refused::ByServer,
         _ => panic!("{place}: {word} is none of both, client, server"),
-    };
+    }
+}
+
+fn case(place: String, refused: Refused, rest: &str, mut object: Value) -> Wrong {
     let mut rest = rest.trim();
     let mut field = None;
     while !rest.is_empty() {
@@ -151,7 +194,24 @@ fn change(text: &str) -> Option<(Option<Value>, &str)> {
     }
     let mut stream = serde_json::Deserializer::from_str(text).into_iter();
     let value = stream.next()?.ok()?;
-    Some((Some(value), text.get(stream.byte_offset()..)?))
+    let after = text.get(stream.byte_offset()..)?;
+    let Some(count) = after.strip_prefix('*') else {
+        return Some((Some(value), after));
+    };
+    let end = count.find(' ').unwrap_or(count.len());
+    let (count, after) = count.split_at(end);
+    Some((Some(repeated(value, count.parse().ok()?)), after))
+}
+
+fn repeated(value: Value, count: usize) -> Value {
+    match value {
+        Value::String(text) => text.repeat(count).into(),
+        Value::Array(items) => {
+            let length = items.len() * count;
+            items.into_iter().cycle().take(length).collect()
+        }
+        other => other,
+    }
 }
 
 /// One step of a path.

@@ -27,7 +27,10 @@ pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
         Kind::StagedNetworkPolicy | Kind::StagedGlobalNetworkPolicy => staged_policy(map),
         Kind::KubernetesNetworkPolicy => kubernetes_policy(map),
         Kind::StagedKubernetesNetworkPolicy => staged_kubernetes_policy(map),
-        Kind::Profile => rules_of(map, normalise_rule),
+        Kind::Profile => {
+            spec(map);
+            rules_of(map, normalise_rule);
+        }
         Kind::Tier => {
             if let Some(spec) = spec(map) {
                 default(spec, "defaultAction", || json!("Deny"));
@@ -43,25 +46,28 @@ pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
             }
         }
         Kind::HostEndpoint => ports_of(map),
+        Kind::NetworkSet
+        | Kind::GlobalNetworkSet
+        | Kind::IpReservation
+        | Kind::ClusterInformation
+        | Kind::LiveMigration => {
+            // Upstream's objects have a spec, be it empty.
+            spec(map);
+        }
         Kind::Node => {
             if let Some(Value::Object(bgp)) = spec(map).and_then(|spec| spec.get_mut("bgp")) {
                 as_number(bgp.get_mut("asNumber"));
             }
         }
+        Kind::FelixConfiguration => felix(map),
         Kind::BgpConfiguration => bgp_configuration(map),
         Kind::BgpPeer => bgp_peer(map),
         Kind::BgpFilter => bgp_filter(map),
         Kind::KubeControllersConfiguration => controllers(map),
-        Kind::NetworkSet
-        | Kind::GlobalNetworkSet
-        | Kind::IpReservation
-        | Kind::BlockAffinity
+        Kind::BlockAffinity
         | Kind::IpamBlock
         | Kind::IpamHandle
-        | Kind::FelixConfiguration
-        | Kind::ClusterInformation
         | Kind::CalicoNodeStatus
-        | Kind::LiveMigration
         | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount => {}
@@ -88,6 +94,7 @@ fn spec(map: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
     }
 }
 
+/// True for what Go leaves out of JSON: nothing, an empty text where a text belongs, an empty list where a list does.
 fn is_empty(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => true,
@@ -127,7 +134,8 @@ fn policy(map: &mut Map<String, Value>) {
     };
     default(spec, "types", || types);
     let tier = spec.get("tier").cloned().unwrap_or_default();
-    if tier.is_string() && map.get("metadata").is_some_and(Value::is_object) {
+    let is_value = tier.as_str().is_some_and(names::is_label_value);
+    if is_value && map.get("metadata").is_some_and(Value::is_object) {
         let meta = object_at(map, "metadata");
         if meta
             .get("labels")
@@ -213,7 +221,9 @@ fn ports_of(map: &mut Map<String, Value>) {
 }
 
 fn pool(map: &mut Map<String, Value>) {
-    let Some(spec) = spec(map) else { return };
+    let Some(Value::Object(spec)) = map.get_mut("spec") else {
+        return;
+    };
     let cidr = spec.get("cidr").and_then(Value::as_str);
     if let Some(cidr) = cidr.and_then(|text| text.parse::<Cidr>().ok()) {
         // Another spelling of the same network is written as everyone writes it; a wrong one is left to be refused.
@@ -321,6 +331,36 @@ fn bgp_filter(map: &mut Map<String, Value>) {
             let operations = rule.get_mut("operations").and_then(Value::as_array_mut);
             for operation in operations.into_iter().flatten() {
                 as_numbers(operation.pointer_mut("/prependASPath/prefix"));
+            }
+        }
+    }
+}
+
+/// Fields that upstream's client and CRD fill in. The older switch of load balancing decides two of them.
+fn felix(map: &mut Map<String, Value>) {
+    let Some(spec) = spec(map) else { return };
+    let defaults = [
+        ("nftablesMode", "Auto"),
+        ("nftablesFlowTableOffload", "Disabled"),
+        ("floatingIPs", "Disabled"),
+        ("bpfConnectTimeLoadBalancing", "TCP"),
+        ("bpfHostNetworkedNATWithoutCTLB", "Enabled"),
+    ];
+    for (field, value) in defaults {
+        default(spec, field, || json!(value));
+    }
+    let switch = spec.get("bpfConnectTimeLoadBalancingEnabled");
+    if let Some(on) = switch.and_then(Value::as_bool) {
+        let mode = if on { "Enabled" } else { "Disabled" };
+        let decided = [
+            ("bpfConnectTimeLoadBalancing", mode),
+            ("bpfHostNetworkedNATWithoutCTLB", "Disabled"),
+        ];
+        for (field, value) in decided {
+            // What is no such word is left to be refused.
+            let given = spec.get(field).and_then(Value::as_str);
+            if given.is_some_and(|word| ["TCP", "Enabled", "Disabled"].contains(&word)) {
+                spec.insert(field.to_owned(), json!(value));
             }
         }
     }

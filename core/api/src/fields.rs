@@ -73,7 +73,13 @@ pub(crate) fn masked_cidr(item: Item<'_>) -> Option<Cidr> {
 
 /// The same, which must have a prefix length: a bare address is refused.
 pub(crate) fn exact_cidr(item: Item<'_>) -> Option<Cidr> {
-    let cidr = masked_cidr(item)?;
+    prefixed_cidr(item)?;
+    masked_cidr(item)
+}
+
+/// A network with its prefix length, whatever its host bits.
+pub(crate) fn prefixed_cidr(item: Item<'_>) -> Option<Cidr> {
+    let cidr = cidr(item)?;
     let bare = item.value.as_str().is_some_and(|text| !text.contains('/'));
     if item.reader.is_admission() && bare {
         item.wrong_hint("has no prefix length", format!("write {cidr}"));
@@ -225,12 +231,30 @@ pub(crate) fn duration(item: Item<'_>) -> Option<Duration> {
     duration
 }
 
+/// A time as RFC 3339 writes it.
+pub(crate) fn time(item: Item<'_>) -> Option<Box<str>> {
+    let text = item.text()?;
+    if item.reader.is_admission() && !names::is_time(text) {
+        item.wrong_hint("is no time", "write for example 2026-08-01T10:00:00Z");
+    }
+    Some(text.into())
+}
+
 /// A text that may be no longer than this.
 pub(crate) fn limit_text(item: &Item<'_>, most: usize) {
     let length = item.value.as_str().map_or(0, |text| text.chars().count());
     if item.reader.is_admission() && length > most {
         item.wrong(format!("is longer than {most} characters"));
     }
+}
+
+/// A public key of WireGuard: 32 bytes in base 64.
+pub(crate) fn wireguard_key(item: Item<'_>) -> Option<Box<str>> {
+    let text = item.text()?;
+    if item.reader.is_admission() && !names::is_wireguard_key(text) {
+        item.wrong("is no public key of WireGuard: 32 bytes in base 64");
+    }
+    Some(text.into())
 }
 
 /// A MAC address.

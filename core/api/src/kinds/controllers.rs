@@ -1,21 +1,15 @@
 //! KubeControllersConfiguration, CalicoNodeStatus and LiveMigration: read and checked in full. They tell the model nothing.
 
-use super::{Identity, required_spec, spec};
+use super::{Identity, check_singleton, required_spec, spec};
 use crate::fields::{
     annotations, cidr, distinct, duration, labels, limit_text, local_selector, name, selector, text,
 };
-use crate::problem::Problem;
 use crate::reader::{Fields, Item};
 
 const SWITCH: [(&str, ()); 2] = [("Enabled", ()), ("Disabled", ())];
 
 pub(crate) fn configuration(id: &Identity<'_>, fields: &mut Fields<'_>) {
-    if fields.reader().is_admission() && id.name != "default" {
-        let problem = Problem::at("metadata.name", "must be default: there is one such object");
-        fields
-            .reader()
-            .report(problem.found(format!("{:?}", id.name)));
-    }
+    check_singleton(id, fields);
     spec(fields, configuration_spec);
     fields.read("status", |item| {
         item.object(|fields| {

@@ -347,7 +347,12 @@ pub(crate) fn host(meta: &Metadata, fields: &mut Fields<'_>) -> Option<Resource>
             node: fields.nonempty("node", name).unwrap_or_default(),
             labels: meta.labels.clone(),
             interface: fields.nonempty("interfaceName", interface),
-            expected_ips: fields.list("expectedIPs", address),
+            expected_ips: fields
+                .read("expectedIPs", |item| {
+                    distinct(&item);
+                    item.list(address)
+                })
+                .unwrap_or_default(),
             profiles: fields
                 .read("profiles", |item| {
                     distinct(&item);

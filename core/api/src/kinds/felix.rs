@@ -4,15 +4,14 @@
 //! commas, an empty list of failsafe ports as `none`.
 
 use config::{Kind, Param, Reach, Unit, parse_duration};
-use model::{ConfigScope, FelixConfig, Resource};
+use model::{ConfigScope, Family, FelixConfig, PortMatch, Resource};
 
 use super::{Identity, Metadata, spec};
 use crate::fields::{limit, local_selector, port_match, text};
+use crate::names;
 use crate::problem::Problem;
 use crate::reader::{Fields, Item, Path};
-
-/// The most ranges of node ports.
-const MAX_PORT_RANGES: usize = 7;
+use crate::schema;
 
 /// Annotations that set a parameter past the fields.
 pub(crate) const ANNOTATION: &str = "config.projectcalico.org/";
@@ -84,15 +83,71 @@ fn parameter(item: Item<'_>, param: Param) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    let checked = item.reader.is_admission() && !text.eq_ignore_ascii_case("none");
-    if let (true, Err(wanted)) = (checked, row.kind.parse(&text)) {
+    if item.reader.is_admission() && item.value.is_string() {
+        // Where the field is a word of a few, it is spelt exactly; elsewhere the table knows what the text may be.
+        let words = schema::felix_words(param);
+        if words.is_empty() {
+            if let Err(wanted) = row.kind.parse(&text) {
+                item.wrong(wanted.to_string());
+            }
+        } else if !words.contains(&text.as_str()) {
+            item.wrong(format!("must be one of {}", words.join(", ")));
+        }
+    } else if item.reader.is_admission()
+        && !text.eq_ignore_ascii_case("none")
+        && let Err(wanted) = row.kind.parse(&text)
+    {
         item.wrong(wanted.to_string());
+    }
+    if item.reader.is_admission() {
+        check(item, param, &text);
     }
     Some(text)
 }
 
+/// Bounds that upstream sets to fields, and not to the parameters behind them.
+const BOUNDS: [(Param, i64, i64); 4] = [
+    (Param::BPFExtToServiceConnmark, 0, 0xffff_ffff),
+    (Param::WireguardListeningPort, 1, 65_535),
+    (Param::WireguardListeningPortV6, 1, 65_535),
+    (Param::WireguardRoutingRulePriority, 1, 32_765),
+];
+
+/// The most ranges of node ports: a rule of iptables takes 15 ports, and a range counts twice.
+const MAX_PORT_RANGES: usize = 7;
+/// The longest address of the metrics server.
+const MAX_METRICS_HOST: usize = 64;
+
+/// What upstream asks of single fields.
+fn check(item: Item<'_>, param: Param, text: &str) {
+    if let Some((_, least, most)) = BOUNDS.iter().find(|(of, ..)| *of == param) {
+        item.integer(*least..=*most);
+    }
+    let all = |inner: fn(u8) -> bool| text.bytes().all(inner);
+    if param == Param::KubeNodePortRanges {
+        limit(&item, MAX_PORT_RANGES);
+    }
+    if param == Param::LogPrefix && !all(|b| b.is_ascii_alphanumeric() || b"%: /_-".contains(&b)) {
+        item.wrong("must be letters, digits, spaces, '%', ':', '/', '_' and '-'");
+    }
+    if param == Param::PrometheusMetricsHost {
+        let known = all(|b| b.is_ascii_alphanumeric() || b":._+-".contains(&b));
+        if !known || text.len() > MAX_METRICS_HOST {
+            item.wrong("must be a host's name or address, of at most 64 characters");
+        }
+    }
+    if param == Param::FeatureDetectOverride {
+        let value = |pair: &str| pair.split_once('=').map(|(_, value)| value.to_owned());
+        let known = |pair: &str| matches!(value(pair).as_deref(), Some("true" | "false" | ""));
+        if !text.split(',').filter(|pair| !pair.is_empty()).all(known) {
+            item.wrong("must be pairs of name=true or name=false, joined by commas");
+        }
+    }
+}
+
 fn text_of(item: Item<'_>, param: Param) -> Option<String> {
-    match param.row().kind {
+    let kind = param.row().kind;
+    match kind {
         Kind::Flag | Kind::OptionalFlag => item.flag().map(|on| on.to_string()),
         Kind::Int(least, most) => integer(item, least..=most),
         Kind::Mark => integer(item, 0..=i64::from(u32::MAX)),
@@ -106,17 +161,20 @@ fn text_of(item: Item<'_>, param: Param) -> Option<String> {
                 text
             }
         }),
-        Kind::PortRanges => {
-            limit(&item, MAX_PORT_RANGES);
-            list(item, port)
-        }
+        Kind::PortRanges => list(item, numeric_port),
         Kind::PortRange => port(item),
+        Kind::Cidrs if param == Param::ExternalNodesCIDRList => list(item, network_v4),
         Kind::Cidrs | Kind::InterfaceFilters => list(item, |item| text(item).map(Into::into)),
         Kind::KeyDurations => list(item, timeout_override),
         Kind::TableRange => table_range(item),
         Kind::TableRanges => list(item, ordered_range),
-        Kind::KeyValues => key_values(item, param),
-        Kind::Text if param == Param::LogPrefix => log_prefix(item),
+        // The store may have what users write as a text.
+        Kind::KeyValues if item.value.is_string() && !item.reader.is_admission() => {
+            text(item).map(Into::into)
+        }
+        Kind::KeyValues if param == Param::BPFConntrackTimeouts => conntrack_timeouts(item),
+        Kind::KeyValues if param == Param::BPFLogFilters => log_filters(item),
+        Kind::KeyValues => text(item).map(Into::into),
         Kind::Word(_)
         | Kind::Text
         | Kind::Region
@@ -166,6 +224,23 @@ fn port(item: Item<'_>) -> Option<String> {
     port_match(item).map(|port| port.to_string())
 }
 
+fn numeric_port(item: Item<'_>) -> Option<String> {
+    let port = port_match(item)?;
+    if matches!(port, PortMatch::Named(_)) && item.reader.is_admission() {
+        item.wrong("must be a number or a range, not a name");
+        return None;
+    }
+    Some(port.to_string())
+}
+
+fn network_v4(item: Item<'_>) -> Option<String> {
+    let net = crate::fields::cidr(item)?;
+    if net.family() != Family::V4 && item.reader.is_admission() {
+        item.wrong("must be an IPv4 network");
+    }
+    text(item).map(Into::into)
+}
+
 /// `{protocol, port, net}`.
 fn failsafe(item: Item<'_>) -> Option<String> {
     item.object(|fields| {
@@ -175,6 +250,7 @@ fn failsafe(item: Item<'_>) -> Option<String> {
             ("SCTP", "sctp"),
             ("tcp", "tcp"),
             ("udp", "udp"),
+            ("sctp", "sctp"),
         ];
         let protocol = fields
             .nonempty("protocol", |item| item.word(&words))
@@ -183,8 +259,8 @@ fn failsafe(item: Item<'_>) -> Option<String> {
         let net = fields.nonempty("net", |item| {
             let net = crate::fields::cidr(item)?;
             Some(match net.family() {
-                model::Family::V4 => format!("{net}:"),
-                model::Family::V6 => format!("[{net}]:"),
+                Family::V4 => format!("{net}:"),
+                Family::V6 => format!("[{net}]:"),
             })
         });
         Some(format!("{protocol}:{}{}", net.unwrap_or_default(), port?))
@@ -194,7 +270,15 @@ fn failsafe(item: Item<'_>) -> Option<String> {
 /// `{name, timeout}`.
 fn timeout_override(item: Item<'_>) -> Option<String> {
     item.object(|fields| {
-        let name = fields.required("name", text);
+        let name = fields.required("name", |item| {
+            let name = text(item)?;
+            let inner = |b: u8| b.is_ascii_alphanumeric() || b"_ -".contains(&b);
+            if item.reader.is_admission() && (name.is_empty() || !name.bytes().all(inner)) {
+                item.wrong("must be letters, digits, spaces, '_' and '-'");
+                return None;
+            }
+            Some(name)
+        });
         let timeout = fields.required("timeout", |item| {
             duration(item, Unit::Seconds)?;
             text(item)
@@ -227,86 +311,47 @@ fn ordered_range(item: Item<'_>) -> Option<String> {
     Some(range)
 }
 
-/// What a line in the kernel's log may begin with.
-fn log_prefix(item: Item<'_>) -> Option<String> {
-    let prefix = item.text()?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "%: /_-".contains(c);
-    if item.reader.is_admission() && !prefix.chars().all(allowed) {
-        item.wrong("may have letters, digits, spaces and the characters % : / _ -");
-    }
-    Some(prefix.into())
-}
-
-/// A text `a=b,c=d`, or an object of texts: the store may have either, a user writes the one that the parameter has.
-fn key_values(item: Item<'_>, param: Param) -> Option<String> {
-    let is_object = matches!(param, Param::BPFLogFilters | Param::BPFConntrackTimeouts);
-    let either = !item.reader.is_admission();
-    if item.value.is_string() && (either || !is_object) {
-        let pairs = item.text()?;
-        if !either && param == Param::FeatureDetectOverride {
-            check_overrides(&item, pairs);
-        }
-        return Some(pairs.into());
-    }
-    if !either && !is_object {
-        return text(item).map(Into::into);
-    }
-    let pairs = item.string_map(|at, key, value| {
-        if !either && param == Param::BPFConntrackTimeouts {
-            check_timeout(&at, key, value);
+/// An object of texts, keyed by interfaces.
+fn log_filters(item: Item<'_>) -> Option<String> {
+    let pairs = item.string_map(|at, key, _| {
+        if at.reader.is_admission() && !names::is_interface(key) {
+            at.wrong("does not stand under the name of an interface");
         }
     })?;
+    let known = |key: &str| names::is_interface(key) || !item.reader.is_admission();
     let pairs: Vec<String> = pairs
         .iter()
-        .map(|(key, value)| format!("{}={value}", config_key(key)))
+        .filter(|(key, _)| known(key))
+        .map(|(key, value)| format!("{key}={value}"))
         .collect();
     Some(pairs.join(","))
 }
 
-/// Features that are said to be there or not: `ChecksumOffloadBroken=true`, several joined by commas.
-fn check_overrides(item: &Item<'_>, pairs: &str) {
-    let word = |name: &str| {
-        let in_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        !name.is_empty() && name.bytes().all(in_word)
-    };
-    let good = |pair: &str| {
-        let pair = pair.split_once('=');
-        pair.is_some_and(|(name, value)| word(name) && ["true", "false", ""].contains(&value))
-    };
-    if !pairs.is_empty() && !pairs.split(',').all(good) {
-        item.wrong("must be name=true or name=false, joined by commas");
-    }
-}
-
-/// One of `bpfConntrackTimeouts`.
-fn check_timeout(at: &Item<'_>, key: &str, value: &str) {
-    let named = |name: &&'static str| {
-        name.eq_ignore_ascii_case(key) && key.starts_with(|c: char| c.is_ascii_lowercase())
-    };
-    if !TIMEOUTS.iter().any(named) {
-        at.wrong("is no field that this kind has");
-    } else if value != "Auto" && parse_duration(value).is_none() {
-        at.wrong_hint(
-            "is no duration",
-            "write it with units, such as 90s, or Auto",
-        );
-    }
-}
-
-/// Kinds of connections that time out, as the parameter's text names them.
-const TIMEOUTS: [&str; 8] = [
-    "CreationGracePeriod",
-    "TCPSynSent",
-    "TCPEstablished",
-    "TCPFinsSeen",
-    "TCPResetSeen",
-    "UDPTimeout",
-    "GenericTimeout",
-    "ICMPTimeout",
-];
-
-/// The fields of `bpfConntrackTimeouts` begin in lower case; their names in the text do not.
-fn config_key(key: &str) -> String {
-    let known = TIMEOUTS.iter().find(|name| name.eq_ignore_ascii_case(key));
-    known.map_or_else(|| key.to_owned(), |name| (*name).to_owned())
+/// An object of timeouts, each a duration or `Auto`. The fields begin in lower case; their names in the text do not.
+fn conntrack_timeouts(item: Item<'_>) -> Option<String> {
+    const TIMEOUTS: [(&str, &str); 8] = [
+        ("creationGracePeriod", "CreationGracePeriod"),
+        ("genericTimeout", "GenericTimeout"),
+        ("icmpTimeout", "ICMPTimeout"),
+        ("tcpEstablished", "TCPEstablished"),
+        ("tcpFinsSeen", "TCPFinsSeen"),
+        ("tcpResetSeen", "TCPResetSeen"),
+        ("tcpSynSent", "TCPSynSent"),
+        ("udpTimeout", "UDPTimeout"),
+    ];
+    item.object(|fields| {
+        let mut pairs = Vec::new();
+        for (field, name) in TIMEOUTS {
+            let value = fields.nonempty(field, |item| {
+                let text = item.text()?;
+                let ok = text == "Auto" || parse_duration(text).is_some();
+                if item.reader.is_admission() && !ok {
+                    item.wrong("must be Auto, or a duration with units, such as 90s");
+                }
+                Some(text.to_owned())
+            });
+            pairs.extend(value.map(|value| format!("{name}={value}")));
+        }
+        pairs.join(",")
+    })
 }

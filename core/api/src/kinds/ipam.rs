@@ -11,9 +11,8 @@ use model::{
 };
 use serde::Serialize;
 
-use super::{Identity, required_spec, spec};
-use crate::fields::{cidr, key_part};
-use crate::names;
+use super::{Identity, check_singleton, required_spec, spec};
+use crate::fields::{cidr, key_part, time};
 use crate::reader::{Fields, Item};
 
 /// Host bits of the largest block that is read: one table entry is kept per address.
@@ -154,15 +153,6 @@ fn attribute(fields: &mut Fields<'_>) -> AllocationAttribute {
     }
 }
 
-/// A time as text, which stays as it is.
-fn time(item: Item<'_>) -> Option<Box<str>> {
-    let text = item.text()?;
-    if item.reader.is_admission() && !names::is_time(text) {
-        item.wrong("is no time, such as 2026-01-02T03:04:05Z");
-    }
-    Some(text.into())
-}
-
 fn sequences(item: Item<'_>) -> Option<BTreeMap<usize, u64>> {
     item.object(|fields| {
         let mut all = BTreeMap::new();
@@ -250,15 +240,7 @@ pub(crate) fn config(fields: &mut Fields<'_>) -> IpamConfig {
 
 /// The v3 object: what is not there has its default.
 pub(crate) fn configuration(id: &Identity<'_>, fields: &mut Fields<'_>) -> Option<Resource> {
-    if fields.reader().is_admission() && id.name != "default" {
-        let problem = crate::problem::Problem::at(
-            "metadata.name",
-            "must be default: there is one such object",
-        );
-        fields
-            .reader()
-            .report(problem.found(format!("{:?}", id.name)));
-    }
+    check_singleton(id, fields);
     let config = spec(fields, |fields| {
         let words = [("Enabled", ()), ("Disabled", ())];
         fields.read("kubeVirtVMAddressPersistence", |item| item.word(&words));

@@ -15,7 +15,7 @@ use model::{
 use super::policy::{check_deletion, staged_action};
 use super::rules::{Direction, EntitySelector, entity_selector};
 use super::{Identity, spec};
-use crate::fields::{cidr, port_of_text};
+use crate::fields::{cidr, distinct, port_of_text};
 use crate::names;
 use crate::reader::{Fields, Item, Path, Purpose, Reader};
 
@@ -40,6 +40,10 @@ pub(crate) fn staged(id: &Identity<'_>, fields: &mut Fields<'_>) -> Option<Resou
     let ns = id.namespace?;
     let policy = spec(fields, |fields| {
         let staged = staged_action(fields);
+        fields.read("policyTypes", |item| {
+            distinct(&item);
+            Some(())
+        });
         let policy = policy(ns, fields);
         check_deletion(fields, staged, &[]);
         Some(Policy { staged, ..policy })
@@ -218,12 +222,12 @@ fn port(fields: &mut Fields<'_>) -> Option<(Option<Protocol>, Option<PortMatch>)
 }
 
 fn port_value(item: Item<'_>, end: Option<i64>) -> Option<PortMatch> {
-    if !item.value.is_string() && !item.value.is_i64() {
-        item.wrong("must be a number or the name of a port");
-        return None;
-    }
-    let named = item.value.as_str().map(str::to_owned);
-    let text = named.unwrap_or_else(|| item.value.to_string());
+    let text = match item.value {
+        serde_json::Value::String(name) => name.clone(),
+        number if number.is_u64() => number.to_string(),
+        // What is neither has the text of no port.
+        _ => String::new(),
+    };
     let text = end.map_or(text.clone(), |end| format!("{text}:{end}"));
     let port = port_of_text(&text);
     if port.is_none() {

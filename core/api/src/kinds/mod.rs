@@ -75,11 +75,13 @@ pub(crate) fn key(kind: Kind, id: &Identity<'_>) -> Option<Key> {
         Kind::IpPool => Key::IpPool(id.name.into()),
         Kind::IpReservation => Key::IpReservation(id.name.into()),
         Kind::FelixConfiguration => Key::FelixConfig(felix::scope(id.name)),
-        Kind::ClusterInformation => Key::ClusterInformation,
+        Kind::ClusterInformation => (id.name == SINGLETON).then_some(Key::ClusterInformation)?,
         Kind::BgpConfiguration => Key::BgpConfiguration(id.name.into()),
         Kind::BgpPeer => Key::BgpPeer(id.name.into()),
         Kind::BgpFilter => Key::BgpFilter(id.name.into()),
-        Kind::KubeControllersConfiguration => Key::KubeControllersConfiguration,
+        Kind::KubeControllersConfiguration => {
+            (id.name == SINGLETON).then_some(Key::KubeControllersConfiguration)?
+        }
         Kind::CalicoNodeStatus => Key::NodeStatus(id.name.into()),
         Kind::LiveMigration => Key::LiveMigration {
             namespace: id.namespace?.into(),
@@ -166,7 +168,7 @@ fn body(
         Kind::WorkloadEndpoint => endpoints::workload(id, meta, fields),
         Kind::HostEndpoint => endpoints::host(meta, fields),
         Kind::Node => node::node(meta, fields),
-        Kind::ClusterInformation => node::cluster_information(fields),
+        Kind::ClusterInformation => node::cluster_information(id, fields),
         Kind::IpPool => pool::pool(fields),
         Kind::IpReservation => pool::reservation(fields),
         Kind::FelixConfiguration => felix::read(id, meta, fields),
@@ -239,6 +241,19 @@ fn check_name(kind: Kind, id: &Identity<'_>, fields: &Fields<'_>) {
             ns,
             "must be at most 63 lower case letters, digits and '-', with a letter or digit at both ends",
         );
+    }
+}
+
+/// The name of the one object of kinds that have one.
+pub(crate) const SINGLETON: &str = "default";
+
+pub(crate) fn check_singleton(id: &Identity<'_>, fields: &Fields<'_>) {
+    if fields.reader().is_admission() && id.name != SINGLETON && !id.name.is_empty() {
+        let message = "must be default: there is one such object";
+        let problem = crate::problem::Problem::at("metadata.name", message);
+        fields
+            .reader()
+            .report(problem.found(format!("{:?}", id.name)));
     }
 }
 

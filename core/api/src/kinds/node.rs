@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use model::{Cidr, ClusterInformation, Family, Node, Resource};
 
-use super::{Metadata, spec};
-use crate::fields::{address, address_v4, address_v6, as_number, mac, text};
+use super::{Identity, Metadata, check_singleton, spec};
+use crate::fields::{address, address_v4, address_v6, as_number, mac, text, wireguard_key};
 use crate::reader::{Fields, Item};
 
 /// What a node's `bgp` says.
@@ -122,12 +122,14 @@ fn node_address(item: Item<'_>) -> Option<IpAddr> {
 }
 
 fn status(fields: &mut Fields<'_>) {
-    fields.text("wireguardPublicKey");
-    fields.text("wireguardPublicKeyV6");
+    for key in ["wireguardPublicKey", "wireguardPublicKeyV6"] {
+        fields.nonempty(key, wireguard_key);
+    }
     fields.list("podCIDRs", text);
 }
 
-pub(crate) fn cluster_information(fields: &mut Fields<'_>) -> Option<Resource> {
+pub(crate) fn cluster_information(id: &Identity<'_>, fields: &mut Fields<'_>) -> Option<Resource> {
+    check_singleton(id, fields);
     let info = spec(fields, |fields| {
         fields.text("variant");
         ClusterInformation {

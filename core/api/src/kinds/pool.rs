@@ -4,7 +4,7 @@ use model::selector::Selector;
 use model::{AssignmentMode, Cidr, EncapMode, Family, IpPool, IpReservation, PoolUse, Resource};
 
 use super::spec;
-use crate::fields::{cidr, distinct, limit, local_selector, masked_cidr};
+use crate::fields::{distinct, exact_cidr, limit, local_selector, prefixed_cidr};
 use crate::reader::{Fields, Item};
 
 /// The prefix lengths that blocks may have, and the one they have by default.
@@ -25,7 +25,7 @@ const ENCAP: [(&str, EncapMode); 4] = [
 pub(crate) fn pool(fields: &mut Fields<'_>) -> Option<Resource> {
     let terminating = fields.read("status", |item| item.object(is_terminating));
     let pool = spec(fields, |fields| {
-        let Some(cidr) = fields.required("cidr", masked_cidr) else {
+        let Some(cidr) = fields.required("cidr", exact_cidr) else {
             fields.accept_all();
             return None;
         };
@@ -39,6 +39,7 @@ pub(crate) fn pool(fields: &mut Fields<'_>) -> Option<Resource> {
     });
     if !fields.has("spec") {
         fields.wrong("spec", "is required");
+        return None;
     }
     let mut pool = pool?;
     pool.terminating = terminating.unwrap_or(false);
@@ -186,7 +187,7 @@ pub(crate) fn reservation(fields: &mut Fields<'_>) -> Option<Resource> {
         fields
             .read("reservedCIDRs", |item| {
                 distinct(&item);
-                item.list(cidr)
+                item.list(prefixed_cidr)
             })
             .unwrap_or_default()
     });

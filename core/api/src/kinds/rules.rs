@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::fields::{
-    annotations, distinct, limit, local_selector, masked_cidr, name, port_match, protocol, selector,
+    annotations, distinct, exact_cidr, limit, local_selector, name, port_match, protocol, selector,
 };
 use crate::reader::{Fields, Item};
 
@@ -206,7 +206,7 @@ fn nets(fields: &mut Fields<'_>) -> Option<Vec<Cidr>> {
     fields.read("nets", |item| {
         limit(&item, MAX_NETS);
         distinct(&item);
-        item.list(masked_cidr)
+        item.list(exact_cidr)
     })
 }
 
@@ -215,7 +215,7 @@ fn not_nets(fields: &mut Fields<'_>) -> Option<Vec<Cidr>> {
         limit(&item, MAX_NETS);
         distinct(&item);
         item.list(|item| {
-            let net = masked_cidr(item)?;
+            let net = exact_cidr(item)?;
             if item.reader.is_admission() && net.len() == 0 {
                 item.wrong("excludes every address, so that the rule matches nothing");
             }
@@ -346,11 +346,13 @@ pub(crate) fn replaced(selector: &Selector, label: &str) -> Selector {
 }
 
 fn check_protocol(fields: &Fields<'_>, rule: &Rule) {
+    if fields.has("protocol") && rule.protocol.is_none() {
+        // It is no protocol, which has been said; what would go with it is open.
+        return;
+    }
     let is_icmp = |p: Protocol| p == Protocol::ICMP || p == Protocol::ICMPV6;
-    for (field, used) in [("icmp", rule.icmp), ("notICMP", rule.not_icmp)] {
-        if used.is_some() && !rule.protocol.is_some_and(is_icmp) {
-            fields.wrong(field, "needs protocol ICMP or ICMPv6");
-        }
+    if rule.icmp.is_some() && !rule.protocol.is_some_and(is_icmp) {
+        fields.wrong("icmp", "needs protocol ICMP or ICMPv6");
     }
     for (field, protocol) in [
         ("protocol", rule.protocol),
@@ -371,6 +373,9 @@ fn check_protocol(fields: &Fields<'_>, rule: &Rule) {
 }
 
 fn check_ports(fields: &Fields<'_>, rule: &Rule) {
+    if fields.has("protocol") && rule.protocol.is_none() {
+        return;
+    }
     let numeric = |port: &PortMatch| matches!(port, PortMatch::Range(_));
     for (side, entity) in [("source", &rule.source), ("destination", &rule.destination)] {
         let mut ports = entity.ports.iter().flatten().chain(&entity.not_ports);

@@ -197,6 +197,11 @@ pub(super) fn fields() -> Vec<Field> {
     fields
 }
 
+/// The words that a field may be, spelt exactly; none if it is no word of a few.
+pub(crate) fn words_of(param: Param) -> &'static [&'static str] {
+    parameter(param).words
+}
+
 fn parameter(param: Param) -> Schema {
     let mut schema = by_kind(param);
     if let Some(pattern) = of(PATTERNS, param) {

@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::kind::Kind;
 use crate::kubernetes::Group;
 pub use admission::admission;
+pub(crate) use felix::words_of as felix_words;
 
 pub use table::{Cel, Field, Form, Merge, Need, Reason, Schema};
 

@@ -22,7 +22,7 @@ fn policies() -> Vec<Value> {
                         "protocol": "tcp",
                         "ipVersion": 4,
                         "source": {
-                            "nets": ["10.0.0.0/8", "192.0.2.1"],
+                            "nets": ["10.0.0.0/8", "192.0.2.1/32"],
                             "selector": "app in {'a', 'b'}",
                             "namespaceSelector": "team == 'x'",
                             "serviceAccounts": {"names": ["s1", "s2"], "selector": "k == 'v'"},

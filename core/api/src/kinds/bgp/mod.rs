@@ -154,12 +154,13 @@ fn blocks(fields: &mut Fields<'_>, field: &'static str) -> Vec<Cidr> {
     })
 }
 
-fn communities(fields: &mut Fields<'_>) -> Vec<(Box<str>, Community)> {
+/// Communities by name; one whose value could not be read has a name nevertheless.
+fn communities(fields: &mut Fields<'_>) -> Vec<(Box<str>, Option<Community>)> {
     let one = |item: Item<'_>| {
         item.object(|fields| {
             let name = fields.required("name", name);
             let value = fields.required("value", community);
-            Some((name?, value?))
+            Some((name?, value))
         })?
     };
     let list = fields.read("communities", |item| {
@@ -176,17 +177,16 @@ fn community(item: Item<'_>) -> Option<Community> {
 
 fn advertisements(
     fields: &mut Fields<'_>,
-    defined: &[(Box<str>, Community)],
+    defined: &[(Box<str>, Option<Community>)],
 ) -> Vec<Advertisement> {
     let named = |item: Item<'_>| {
         let text = item.text()?;
         let found = defined.iter().find(|(name, _)| **name == *text);
-        let community = found.map(|(_, community)| *community);
-        let community = text.parse().ok().or(community);
-        if community.is_none() {
+        let community = text.parse().ok();
+        if community.is_none() && found.is_none() {
             item.wrong("is neither a community (aa:nn or aa:nn:mm) nor the name of one of spec.communities");
         }
-        community
+        community.or(found.and_then(|(_, community)| *community))
     };
     let one = |item: Item<'_>| {
         item.object(|fields| {
@@ -360,7 +360,7 @@ fn check_peer(fields: &Fields<'_>) {
                 fields.wrong(other, "cannot be set together with localWorkloadSelector");
             }
         }
-        if !number {
+        if !number && !has("peerSelector") {
             fields.wrong(
                 "asNumber",
                 "is required when there is a localWorkloadSelector",
