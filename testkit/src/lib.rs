@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod draw;
 pub mod objects;
 pub mod rng;
 pub mod servers;

@@ -210,7 +210,7 @@ fn repeated(value: Value, count: usize) -> Value {
             let length = items.len() * count;
             items.into_iter().cycle().take(length).collect()
         }
-        other => other,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value,
     }
 }
 

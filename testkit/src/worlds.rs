@@ -144,13 +144,22 @@ fn policy_id(rng: &mut Rng) -> PolicyId {
         PolicyKind::NetworkPolicy,
         PolicyKind::GlobalNetworkPolicy,
         PolicyKind::GlobalNetworkPolicy,
+        PolicyKind::GlobalNetworkPolicy,
         PolicyKind::KubernetesNetworkPolicy,
+        PolicyKind::KubernetesClusterNetworkPolicy,
         PolicyKind::StagedGlobalNetworkPolicy,
+        PolicyKind::StagedNetworkPolicy,
+        PolicyKind::StagedKubernetesNetworkPolicy,
     ]);
-    let namespaced = matches!(
-        kind,
-        PolicyKind::NetworkPolicy | PolicyKind::KubernetesNetworkPolicy
-    );
+    let namespaced = match kind {
+        PolicyKind::NetworkPolicy
+        | PolicyKind::KubernetesNetworkPolicy
+        | PolicyKind::StagedNetworkPolicy
+        | PolicyKind::StagedKubernetesNetworkPolicy => true,
+        PolicyKind::GlobalNetworkPolicy
+        | PolicyKind::StagedGlobalNetworkPolicy
+        | PolicyKind::KubernetesClusterNetworkPolicy => false,
+    };
     PolicyId {
         kind,
         namespace: namespaced.then(|| text(rng, &NAMESPACES)),
@@ -161,7 +170,7 @@ fn policy_id(rng: &mut Rng) -> PolicyId {
 fn resource(rng: &mut Rng, key: &Key) -> Resource {
     match key {
         Key::WorkloadEndpoint(id) => Resource::WorkloadEndpoint(workload_endpoint(rng, id)),
-        Key::Policy(_) => Resource::Policy(Arc::new(policy(rng))),
+        Key::Policy(id) => Resource::Policy(Arc::new(policy(rng, id.kind))),
         Key::NetworkSet(id) => Resource::NetworkSet(network_set(rng, id)),
         Key::HostEndpoint(_) => Resource::HostEndpoint(host_endpoint(rng)),
         Key::Tier(_) => Resource::Tier(Tier {
@@ -299,7 +308,22 @@ fn profile(rng: &mut Rng, name: &str) -> Profile {
     }
 }
 
-fn policy(rng: &mut Rng) -> Policy {
+/// A staged policy says what its change would be. That an enforced kind should say so too, no object can.
+fn staged(rng: &mut Rng, kind: PolicyKind) -> Staged {
+    match kind {
+        PolicyKind::StagedNetworkPolicy
+        | PolicyKind::StagedGlobalNetworkPolicy
+        | PolicyKind::StagedKubernetesNetworkPolicy => {
+            *rng.pick(&[Staged::Set, Staged::Delete, Staged::Learn, Staged::Ignore])
+        }
+        PolicyKind::NetworkPolicy
+        | PolicyKind::GlobalNetworkPolicy
+        | PolicyKind::KubernetesNetworkPolicy
+        | PolicyKind::KubernetesClusterNetworkPolicy => Staged::No,
+    }
+}
+
+fn policy(rng: &mut Rng, kind: PolicyKind) -> Policy {
     let types = match rng.below(4) {
         0 => PolicyTypes {
             ingress: true,
@@ -321,11 +345,7 @@ fn policy(rng: &mut Rng) -> Policy {
         types,
         ingress: rng.several(3, rule),
         egress: rng.several(3, rule),
-        staged: if rng.chance(5) {
-            Staged::Set
-        } else {
-            Staged::No
-        },
+        staged: staged(rng, kind),
         do_not_track: rng.chance(3),
         pre_dnat: rng.chance(3),
         apply_on_forward: false,

@@ -34,6 +34,8 @@ pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
         Kind::Tier => {
             if let Some(spec) = spec(map) {
                 default(spec, "defaultAction", || json!("Deny"));
+                // Where the default tier stands: upstream has no tier without an order.
+                default(spec, "order", || json!(1_000_000));
             }
         }
         Kind::IpPool => pool(map),

@@ -1,5 +1,7 @@
 //! From the model to store entries, for the objects that our own processes write.
 
+use std::net::IpAddr;
+
 use model::{
     AssignmentMode, ClusterInformation, EncapMode, IpPool, Key, Node, PoolUse, Resource,
     WorkloadEndpoint, WorkloadEndpointId, labels,
@@ -241,11 +243,14 @@ fn merge_fields(into: &mut Map<String, Value>, from: Option<&Map<String, Value>>
 
 /// Entries whose address is still wanted stay as they are, with the type that others gave them; the missing ones are added.
 fn merge_addresses(spec: &mut Map<String, Value>, wanted: Option<&Vec<Value>>) {
+    // An address may be written as a network, of which only the address counts.
     let addr = |entry: &Value| {
-        entry
-            .get("address")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
+        let text = entry.get("address").and_then(Value::as_str)?;
+        let addr = text.split('/').next()?;
+        Some(
+            addr.parse::<IpAddr>()
+                .map_or(text.to_owned(), |addr| addr.to_string()),
+        )
     };
     let wanted = wanted.map_or(&[][..], Vec::as_slice);
     let existing = spec.get("addresses").and_then(Value::as_array);
@@ -382,7 +387,7 @@ fn set_labels(object: &mut Object, labels: &model::Labels) {
 }
 
 fn node_spec(node: &Node) -> Map<String, Value> {
-    let with_len = |addr: Option<std::net::IpAddr>, net: Option<model::Cidr>| {
+    let with_len = |addr: Option<IpAddr>, net: Option<model::Cidr>| {
         addr.map(|addr| match net {
             Some(net) => format!("{addr}/{}", net.len()),
             None => addr.to_string(),

@@ -45,7 +45,7 @@ fn defaults_are_filled_in() {
     );
     assert_eq!(
         spec_of(v3("Tier", "t", json!({}))),
-        json!({"defaultAction": "Deny"})
+        json!({"defaultAction": "Deny", "order": 1_000_000})
     );
     assert_eq!(
         spec_of(v3("IPPool", "p", json!({"cidr": "FD00:0::/64"}))),

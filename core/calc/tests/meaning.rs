@@ -319,6 +319,22 @@ fn only_policies_that_apply_count_at_the_end_of_a_tier() {
 }
 
 #[test]
+fn a_tier_with_staged_policies_alone_is_passed() {
+    for staged in [Staged::Set, Staged::Delete, Staged::Learn, Staged::Ignore] {
+        let mut case = Case::new();
+        let mut only = policy("first", 1.0, vec![Rule::any(Action::Deny)]);
+        only.staged = staged;
+        case.policy("only", only);
+        case.check(&to_web(), "allow (profile kns.shop, rule 0)");
+        case.policy(
+            "open",
+            policy("second", 1.0, vec![Rule::any(Action::Allow)]),
+        );
+        case.check(&to_web(), "allow (tier second, policy gnp/open, rule 0)");
+    }
+}
+
+#[test]
 fn pass_goes_to_the_next_tier_log_to_the_next_rule() {
     let mut case = Case::new();
     case.tier("first", 10.0, DefaultAction::Deny);

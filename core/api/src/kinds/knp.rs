@@ -12,6 +12,8 @@ use model::{
     Resource, Rule, Staged, labels,
 };
 
+use serde_json::Value;
+
 use super::policy::{check_deletion, staged_action};
 use super::rules::{Direction, EntitySelector, entity_selector};
 use super::{Identity, spec};
@@ -223,10 +225,12 @@ fn port(fields: &mut Fields<'_>) -> Option<(Option<Protocol>, Option<PortMatch>)
 
 fn port_value(item: Item<'_>, end: Option<i64>) -> Option<PortMatch> {
     let text = match item.value {
-        serde_json::Value::String(name) => name.clone(),
-        number if number.is_u64() => number.to_string(),
+        Value::String(name) => name.clone(),
+        Value::Number(number) if number.is_u64() => number.to_string(),
         // What is neither has the text of no port.
-        _ => String::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            String::new()
+        }
     };
     let text = end.map_or(text.clone(), |end| format!("{text}:{end}"));
     let port = port_of_text(&text);
