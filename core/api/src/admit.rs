@@ -182,6 +182,9 @@ pub fn admit_update(old: &Object, new: &Object) -> Result<(), Vec<Problem>> {
             }
         }
         Kind::IpamBlock => fixed("/spec/cidr", "spec.cidr", "a block is its network"),
+        Kind::Profile if new.name() == kinds::sets::DEFAULT_ALLOW => {
+            fixed("/spec", "spec", "the profile is built in: make another one");
+        }
         Kind::NetworkPolicy
         | Kind::GlobalNetworkPolicy
         | Kind::Tier

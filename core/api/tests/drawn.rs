@@ -28,7 +28,7 @@ fn check(object: &Object, seed: u64) {
         "{said}"
     );
     assert_eq!(api::key_text(&update.key), Some(key.clone()), "{said}");
-    let mut read = Object::from_store(&key, &bytes, 7).unwrap();
+    let mut read = Object::from_store(&key, &bytes, 7).expect("it was written so");
     assert_eq!(read.to_store_bytes(), bytes, "{said}");
     read.metadata_mut().remove("resourceVersion");
     if key.starts_with(api::RESOURCES) {
@@ -43,8 +43,8 @@ fn check(object: &Object, seed: u64) {
         let again = decode(&key, &written).unwrap_or_else(|invalid| panic!("{invalid}\n{said}"));
         assert_eq!(again.value.as_ref(), Some(resource), "{said}");
         if key.starts_with(api::RESOURCES) {
-            let merged = merge(object, &update.key, resource).unwrap();
-            let merged = decode(&key, &merged.to_store_bytes()).unwrap();
+            let merged = merge(object, &update.key, resource).expect("it encodes");
+            let merged = decode(&key, &merged.to_store_bytes()).expect("it decodes");
             assert_eq!(merged.value.as_ref(), Some(resource), "{said}");
         }
     }

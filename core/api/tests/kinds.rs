@@ -231,6 +231,34 @@ fn staged_policies_are_policies_that_say_so() {
 }
 
 #[test]
+fn the_built_in_profile_stays_as_it_is() {
+    let profiles = api::built_in_objects().into_iter();
+    let profile = profiles.filter(|object| object.kind() == Kind::Profile);
+    for old in profile {
+        let mut new = old.clone();
+        assert_eq!(api::admit_update(&old, &new), Ok(()));
+        new.set_label("a", "b");
+        assert_eq!(api::admit_update(&old, &new), Ok(()));
+        new.spec_mut().insert("egress".to_owned(), json!([]));
+        let problems = api::admit_update(&old, &new).unwrap_err();
+        assert_eq!(problems[0].field, "spec");
+    }
+}
+
+#[test]
+fn one_bad_address_makes_no_node_unknown() {
+    let spec = json!({"addresses": [{"address": "nowhere"}, {"address": "192.0.2.1/24", "type": "Other"}, 7]});
+    let node = stored(Kind::Node, None, &spec);
+    let Ok(Some(Resource::Node(node))) = node else {
+        panic!("{node:?}");
+    };
+    assert_eq!(
+        node.addresses,
+        ["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]
+    );
+}
+
+#[test]
 fn a_deletion_keeps_no_types() {
     let object = admit(
         json!({

@@ -106,6 +106,11 @@ fn address_and_subnet(item: Item<'_>, family: Family) -> Option<(IpAddr, Cidr)> 
 }
 
 fn node_address(item: Item<'_>) -> Option<IpAddr> {
+    if !item.reader.is_admission() {
+        // One address that is none must not make a node unknown: the others are kept.
+        let text = item.value.get("address")?.as_str()?;
+        return text.split('/').next()?.parse().ok();
+    }
     item.object(|fields| {
         let words = [("CalicoNodeIP", ()), ("InternalIP", ()), ("ExternalIP", ())];
         fields.nonempty("type", |item| item.word(&words));
