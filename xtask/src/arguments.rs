@@ -4,7 +4,8 @@
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask <verb>
 
-  demo  [--yes] [-- ARGS]         one node, pods, policies, real packets; `-- --help` lists its own options
+  demo  [--yes] [--datastore embedded|etcdv3|kubernetes] [-- ARGS]
+                                  one node, pods, policies, real packets; `-- --help` lists its own options
   test  [--yes] [--deep] [--require all]
                                   format, lints, house rules, all tests; those that need root ask for it
   bench [-- ARGS]                 measure, each figure beside its floor
@@ -111,7 +112,9 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<(Verb, Option
             (Verb::Codegen, "--check") => options.generated = Generated::Check,
             (Verb::Demo, "--keep") => options.passed_on.push(word),
             (Verb::Demo, "--datastore") => {
-                let store = words.next().ok_or("--datastore needs a word: embedded")?;
+                let store = words
+                    .next()
+                    .ok_or("--datastore needs a word: embedded, etcdv3 or kubernetes")?;
                 options.passed_on.extend([word, store]);
             }
             _ => return Err(format!("{verb:?} does not know {word:?}").to_lowercase()),

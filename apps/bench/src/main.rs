@@ -7,6 +7,7 @@ mod packets;
 mod sample;
 mod site;
 mod startup;
+mod stores;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +42,11 @@ enum Measure {
     Idle,
     /// Starting calicoctl.
     Startup,
+    /// The three stores beside one another.
+    Stores,
+    /// What `stores` starts to follow the store of the environment.
+    #[command(hide = true)]
+    Follow,
 }
 
 fn main() -> ExitCode {
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
                 Measure::Packets,
                 Measure::Latency,
                 Measure::Cni,
+                Measure::Stores,
                 Measure::Idle,
             ]
         }
@@ -70,6 +77,8 @@ fn main() -> ExitCode {
             Measure::Packets => packets::run(),
             Measure::Idle => idle::run(&arguments.bin),
             Measure::Startup => startup::run(&arguments.bin),
+            Measure::Stores => stores::run(&arguments.bin),
+            Measure::Follow => stores::follow(),
         };
         if let Err(error) = result {
             eprintln!("calico-bench: {error:#}");

@@ -40,9 +40,15 @@ enum Verb {
     Clean,
 }
 
+/// The store to run on.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Store {
+    /// One file
     Embedded,
+    /// An etcd of the demo's own, with certificates
+    Etcdv3,
+    /// A Kubernetes API server of the demo's own
+    Kubernetes,
 }
 
 fn main() -> ExitCode {
@@ -61,15 +67,26 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             binaries,
             examples,
             keep,
-            datastore: Store::Embedded,
+            datastore,
         } => {
             let afterwards = if keep {
                 Afterwards::Keep
             } else {
                 Afterwards::Remove
             };
+            let store = match datastore {
+                Store::Embedded => demo::Store::Embedded,
+                Store::Etcdv3 => demo::Store::Etcd,
+                Store::Kubernetes => demo::Store::Kubernetes,
+            };
             clean_when_interrupted()?;
-            let tally = demo::run(&Programs::new(&binaries)?, &examples, afterwards)?;
+            let plan = demo::Plan {
+                programs: Programs::new(&binaries)?,
+                examples,
+                store,
+                afterwards,
+            };
+            let tally = demo::run(&plan)?;
             println!("demo: {} of {} checks passed", tally.passed, tally.all());
             Ok(if tally.failed == 0 {
                 ExitCode::SUCCESS

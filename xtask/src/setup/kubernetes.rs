@@ -132,6 +132,13 @@ pub(crate) fn run() -> Option<PathBuf> {
     }
 }
 
+/// Where the servers are, if they were built before.
+pub(crate) fn found() -> Option<PathBuf> {
+    let directory = cache().ok()?.join(format!("kubernetes-1.{RELEASE}"));
+    let wanted = [&ETCD_SERVER, &API_SERVER];
+    missing(&directory, &wanted).is_empty().then_some(directory)
+}
+
 fn ensure() -> Result<PathBuf> {
     let cache = cache()?;
     let directory = cache.join(format!("kubernetes-1.{RELEASE}"));

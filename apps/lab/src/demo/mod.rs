@@ -1,8 +1,9 @@
-//! The demo: one node on an embedded store, pods in three namespaces, policies one after the other, and a crash.
+//! The demo: one node on a store, pods in three namespaces, policies one after the other, and a crash.
 //!
-//! Flow: [`site`] brings up node, agent and pods, [`stages`] says what is applied and what must be open then,
+//! Flow: [`backend`] brings up the store, [`site`] node, agent and pods, [`stages`] says what is applied and what must be open then,
 //! [`rounds`] compares packets with `calicoctl explain` and with that, [`crash`] kills the agent under traffic.
 
+mod backend;
 mod crash;
 mod rounds;
 mod site;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::cluster;
+pub use backend::Store;
 use site::Site;
 
 /// What the names of the demo's namespaces begin with.
@@ -29,6 +31,19 @@ pub enum Afterwards {
     Remove,
     /// It stays, to play with.
     Keep,
+}
+
+/// What a demo is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The programs under demonstration.
+    pub programs: Programs,
+    /// Directory with the policies to apply.
+    pub examples: PathBuf,
+    /// The store to run on.
+    pub store: Store,
+    /// What becomes of it at the end.
+    pub afterwards: Afterwards,
 }
 
 /// The programs under demonstration.
@@ -84,18 +99,21 @@ impl Tally {
 }
 
 /// Runs all of it. An error is something that keeps the demo from going on; a check that fails is counted.
-pub fn run(programs: &Programs, examples: &Path, afterwards: Afterwards) -> Result<Tally> {
+pub fn run(plan: &Plan) -> Result<Tally> {
+    if plan.afterwards == Afterwards::Keep && plan.store != Store::Embedded {
+        bail!("--keep is for the embedded store: the demo's servers end with the demo");
+    }
     let left = clean()?;
     if left > 0 {
         println!("removed {left} network namespaces of an earlier demo");
     }
     let mut tally = Tally::default();
-    let site = Site::create(programs, DIRECTORY.as_ref())?;
-    let result = show(&site, examples, &mut tally);
+    let site = Site::create(plan, DIRECTORY.as_ref())?;
+    let result = show(&site, &plan.examples, &mut tally);
     if result.is_err() || tally.failed > 0 {
         site.print_logs();
     }
-    match afterwards {
+    match plan.afterwards {
         Afterwards::Keep => {
             result?;
             site.keep();
@@ -115,7 +133,7 @@ pub fn run(programs: &Programs, examples: &Path, afterwards: Afterwards) -> Resu
 
 fn show(site: &Site, examples: &Path, tally: &mut Tally) -> Result<()> {
     site.start_agent()?;
-    site.apply(&examples.join(stages::NAMESPACES))?;
+    site.make_namespaces(&examples.join(stages::NAMESPACES))?;
     site.add_pods(tally)?;
     for stage in stages::STAGES {
         println!("\n== {}", stage.title);

@@ -13,8 +13,9 @@ use anyhow::{Context, Result, bail};
 use model::Family;
 use serde_json::{Value, json};
 
+use super::backend::{Backend, Opener};
 use super::stages::{FAR, PODS, PodSpec};
-use super::{PREFIX, Programs, Tally};
+use super::{PREFIX, Plan, Programs, Tally};
 use crate::cluster::{Cluster, Host};
 use crate::cni::{self, Attachment, Runtime};
 use crate::probe::Servers;
@@ -50,12 +51,14 @@ pub(crate) struct Site {
     runtime: Runtime,
     pods: RefCell<Vec<Pod>>,
     agent: RefCell<Option<Child>>,
+    backend: Backend,
     _far: Servers,
 }
 
 impl Site {
     /// Makes directories, namespaces, configuration; starts nothing of Calico's.
-    pub(crate) fn create(programs: &Programs, directory: &Path) -> Result<Self> {
+    pub(crate) fn create(plan: &Plan, directory: &Path) -> Result<Self> {
+        let programs = &plan.programs;
         let plugins = directory.join("cni");
         for path in [plugins.clone(), directory.join("bin")] {
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -66,11 +69,12 @@ impl Site {
             &directory.join("bin"),
             &["calicoctl", "calico-node"],
         )?;
-        let list = conflist(directory);
+        let cluster = Cluster::create(PREFIX, &FAR.map(|far| far.addr))?;
+        let backend = Backend::start(plan.store, &cluster.node, NODE)?;
+        let list = conflist(directory, &backend);
         let path = directory.join("10-calico.conflist");
         fs::write(&path, format!("{list:#}\n"))
             .with_context(|| format!("cannot write {}", path.display()))?;
-        let cluster = Cluster::create(PREFIX, &FAR.map(|far| far.addr))?;
         let far = Servers::start_at(cluster.outside.netns(), &FAR.map(|far| far.addr))?;
         Ok(Self {
             programs: programs.clone(),
@@ -83,17 +87,16 @@ impl Site {
             cluster,
             pods: RefCell::new(Vec::new()),
             agent: RefCell::new(None),
+            backend,
             _far: far,
         })
     }
 
     /// What every program of Calico's is told here: the store, the name, and where files go.
-    fn environment(&self) -> Vec<(&'static str, String)> {
+    fn environment(&self, opener: Opener) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.directory.join(name).to_string_lossy().into_owned();
         let mut environment = vec![
             ("PATH", std::env::var("PATH").unwrap_or_default()),
-            ("DATASTORE_TYPE", "embedded".to_owned()),
-            ("CALICO_DATASTORE_FILE", path("datastore.db")),
             ("NODENAME", NODE.to_owned()),
             ("IP6", "autodetect".to_owned()),
             ("CALICO_NODENAME_FILE", path("nodename")),
@@ -103,6 +106,7 @@ impl Site {
             ("FELIX_LOGSEVERITYSCREEN", "Info".to_owned()),
         ];
         environment.extend(POOLS.map(|(name, pool)| (name, pool.to_owned())));
+        environment.extend(self.backend.environment(opener, &self.directory));
         environment
     }
 
@@ -119,7 +123,7 @@ impl Site {
         let mut command = Command::new(self.directory.join("bin/calico-node"));
         command
             .env_clear()
-            .envs(self.environment())
+            .envs(self.environment(Opener::Agent))
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
@@ -175,8 +179,16 @@ impl Site {
     pub(crate) fn calicoctl(&self) -> Calicoctl<'_> {
         Calicoctl {
             program: self.directory.join("bin/calicoctl"),
-            environment: self.environment(),
+            environment: self.environment(Opener::Calicoctl),
             node: &self.cluster.node,
+        }
+    }
+
+    /// Makes the Namespaces of a file in the way of the store.
+    pub(crate) fn make_namespaces(&self, file: &Path) -> Result<()> {
+        match self.backend.make_namespaces(file)? {
+            true => Ok(()),
+            false => self.apply(file),
         }
     }
 
@@ -197,6 +209,7 @@ impl Site {
             let host = self
                 .cluster
                 .pod(&format!("{}-{}", spec.namespace, spec.name))?;
+            self.backend.make_pod(spec, NODE);
             let attachment = attachment(spec, &host);
             let start = Instant::now();
             let result = self.runtime.add(&self.cluster.node, &attachment)?;
@@ -270,6 +283,7 @@ impl Site {
                     format_args!("{time} CNI DEL of {}: {deleted:?}", pod.spec.title()),
                 );
             }
+            self.backend.remove_pod(&pod.spec);
         }
         let left = self.workload_links()?;
         tally.check(
@@ -310,7 +324,7 @@ impl Site {
     pub(crate) fn keep(self) {
         let directory = self.directory.display();
         println!("\nThe cluster stays up. As root:\n");
-        for (name, value) in self.environment() {
+        for (name, value) in self.environment(Opener::Calicoctl) {
             if name != "PATH" {
                 println!("  export {name}={value}");
             }
@@ -391,27 +405,26 @@ impl Calicoctl<'_> {
 }
 
 /// The network as a runtime's configuration directory would hold it.
-fn conflist(directory: &Path) -> Value {
+fn conflist(directory: &Path, backend: &Backend) -> Value {
     let path = |name: &str| directory.join(name).to_string_lossy().into_owned();
-    json!({
-        "name": "k8s-pod-network",
-        "cniVersion": "1.0.0",
-        "plugins": [{
-            "type": "calico",
-            "datastore_type": "embedded",
-            "datastore_file": path("datastore.db"),
-            "nodename": NODE,
-            "nodename_file": path("nodename"),
-            "log_level": "info",
-            "log_file_path": path("cni-plugin.log"),
-            "endpoint_status_dir": path("run/endpoint-status"),
-            "policy_setup_timeout_seconds": 10,
-            "mtu": 1450,
-            "ipam": {"type": "calico-ipam", "assign_ipv4": "true", "assign_ipv6": "true"},
-            "ipam_lock_file": path("ipam.lock"),
-            "policy": {"type": "k8s"},
-        }]
-    })
+    let mut plugin = json!({
+        "type": "calico",
+        "nodename": NODE,
+        "nodename_file": path("nodename"),
+        "log_level": "info",
+        "log_file_path": path("cni-plugin.log"),
+        "endpoint_status_dir": path("run/endpoint-status"),
+        "policy_setup_timeout_seconds": 10,
+        "mtu": 1450,
+        "ipam": {"type": "calico-ipam", "assign_ipv4": "true", "assign_ipv6": "true"},
+        "ipam_lock_file": path("ipam.lock"),
+        "policy": {"type": "k8s"},
+    });
+    let store = backend.plugin_fields(directory);
+    for (field, value) in store.as_object().into_iter().flatten() {
+        plugin[field] = value.clone();
+    }
+    json!({"name": "k8s-pod-network", "cniVersion": "1.0.0", "plugins": [plugin]})
 }
 
 fn attachment(spec: &PodSpec, host: &Host) -> Attachment {
@@ -451,7 +464,7 @@ mod tests {
 
     #[test]
     fn the_plugin_is_told_where_everything_is() {
-        let list = conflist(Path::new("/d"));
+        let list = conflist(Path::new("/d"), &Backend::Embedded);
         let plugin = &list["plugins"][0];
         assert_eq!(plugin["datastore_file"], "/d/datastore.db");
         assert_eq!(plugin["endpoint_status_dir"], "/d/run/endpoint-status");
