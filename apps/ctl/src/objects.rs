@@ -4,8 +4,8 @@ use std::io::Read as _;
 
 use api::{Kind, Object};
 use datastore::{
-    AnyStore, CommitError, CommitMode, Datastore, Entry, Query, Revision, StoreChoice, Write,
-    block_on_ready,
+    AnyStore, CommitError, CommitMode, Datastore, Entry, Query, Revision, StoreChoice, StoreKind,
+    Write, block_on_ready,
 };
 use serde_json::Value;
 
@@ -260,6 +260,10 @@ impl Objects {
             return Ok(());
         }
         let mut wanted = api::built_in_objects();
+        if self.choice.kind == StoreKind::Kubernetes {
+            // The built-in profile is part of that store, which keeps no profiles.
+            wanted.retain(|object| object.kind() != Kind::Profile);
+        }
         let mut information = Object::new(Kind::ClusterInformation, None, "default");
         let spec = information.spec_mut();
         spec.insert(
