@@ -33,8 +33,13 @@ const METADATA: [&str; 15] = [
 
 /// The value in lines, without a last line break.
 pub(crate) fn pretty(value: &Value) -> String {
+    pretty_within(value, 0)
+}
+
+/// The same as part of a value that has so many others around it; its first line is not indented.
+pub(crate) fn pretty_within(value: &Value, depth: usize) -> String {
     let mut out = String::new();
-    write(value, 0, &[], &mut out);
+    write(value, depth, &[], &mut out);
     out
 }
 

@@ -39,18 +39,35 @@ impl Drop for Objects {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) objects: Vec<Object>,
-    /// One line for each entry that is no object, or none that anyone can go by.
+    /// One line for each entry that is no object.
     pub(crate) damaged: Vec<String>,
-    pub(crate) revision: u64,
 }
 
-/// How closely the entries of a list are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scrutiny {
-    /// Whether they are objects at all.
-    Readable,
-    /// Whether agents can go by them.
-    Valid,
+/// All entries of a kind, of one moment.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) revision: u64,
+    entries: Vec<Entry>,
+}
+
+impl Survey {
+    /// Does something with each object. What is no object is named, and so is, besides, what nobody can go by.
+    pub(crate) fn each(
+        &self,
+        damaged: &mut Vec<String>,
+        act: &mut dyn FnMut(Object) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        for entry in &self.entries {
+            match readable(entry) {
+                Ok(object) => {
+                    damaged.extend(unsound(&object, &entry.value));
+                    act(object)?;
+                }
+                Err(failure) => damaged.push(failure.text),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a write takes an existing object for.
@@ -141,41 +158,27 @@ impl Objects {
 
     /// All objects of a kind, of one namespace or of all; what is no object is left out and named.
     pub(crate) fn list(&self, kind: Kind, namespace: Option<&str>) -> Result<Listing, Failure> {
-        self.listing(kind, namespace, Scrutiny::Readable)
+        let mut listing = Listing::default();
+        for entry in &self.survey(kind, namespace)?.entries {
+            match readable(entry) {
+                Ok(object) => listing.objects.push(object),
+                Err(failure) => listing.damaged.push(failure.text),
+            }
+        }
+        Ok(listing)
     }
 
-    /// The same; objects that nobody can go by are listed and named besides.
-    pub(crate) fn survey(&self, kind: Kind, namespace: Option<&str>) -> Result<Listing, Failure> {
-        self.listing(kind, namespace, Scrutiny::Valid)
-    }
-
-    fn listing(
-        &self,
-        kind: Kind,
-        namespace: Option<&str>,
-        scrutiny: Scrutiny,
-    ) -> Result<Listing, Failure> {
+    /// The same as the store has it, to be looked at one by one.
+    pub(crate) fn survey(&self, kind: Kind, namespace: Option<&str>) -> Result<Survey, Failure> {
         let queries: Vec<Query> = api::store_prefixes(kind, namespace)
             .into_iter()
             .map(Query::prefix)
             .collect();
         let snapshot = self.read(&queries)?;
-        let mut listing = Listing {
+        Ok(Survey {
             revision: snapshot.revision.get(),
-            ..Listing::default()
-        };
-        for entry in &snapshot.entries {
-            match readable(entry) {
-                Ok(object) => {
-                    if scrutiny == Scrutiny::Valid {
-                        listing.damaged.extend(unsound(&object, &entry.value));
-                    }
-                    listing.objects.push(object);
-                }
-                Err(failure) => listing.damaged.push(failure.text),
-            }
-        }
-        Ok(listing)
+            entries: snapshot.entries,
+        })
     }
 
     /// Writes a new object.

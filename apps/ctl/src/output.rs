@@ -4,9 +4,10 @@ use api::{CALICO_V3, Kind, Object};
 use serde_json::{Value, json};
 
 use crate::columns::{self, AsNumber};
-use crate::json::pretty;
-use crate::objects::Listing;
+use crate::json::{pretty, pretty_within};
+use crate::objects::Survey;
 use crate::outcome::{Failure, Status};
+use crate::session::Session;
 use crate::tabwriter;
 use crate::template::{Limits, Template};
 use crate::yaml::to_yaml;
@@ -62,7 +63,7 @@ pub(crate) const FORMATS: [&str; 9] = [
 #[derive(Debug)]
 pub(crate) enum Found {
     One(Box<Object>),
-    List { kind: Kind, listing: Listing },
+    List { kind: Kind, survey: Survey },
 }
 
 /// Whether tables of namespaced kinds begin with the namespace.
@@ -99,33 +100,45 @@ impl Format {
         }
     }
 
+    /// Prints what was found, object by object; what cannot be shown, or be gone by, goes to `damaged`.
     pub(crate) fn print(
         &self,
         found: &[Found],
         namespaces: Namespaces,
         as_number: AsNumber<'_>,
-    ) -> Result<String, Failure> {
+        damaged: &mut Vec<String>,
+        session: &mut Session<'_>,
+    ) -> Result<(), Failure> {
         match self {
-            Format::Yaml => Ok(to_yaml(&document(found))),
-            Format::Json => Ok(pretty(&document(found))),
-            Format::Name => Ok(found
-                .iter()
-                .flat_map(Found::objects)
-                .map(|object| name_of(object) + "\n")
-                .collect()),
-            Format::Narrow | Format::Wide | Format::Custom(_) => found
-                .iter()
-                .map(|found| self.table(found, namespaces, as_number))
-                .collect(),
+            Format::Yaml | Format::Json => match (self, found) {
+                (Format::Json, [Found::List { kind, survey }]) => {
+                    json_list(*kind, survey, damaged, session)
+                }
+                (_, [Found::List { kind, survey }]) => yaml_list(*kind, survey, damaged, session),
+                (Format::Json, found) => session.print(&pretty(&document(found, damaged))),
+                (_, found) => session.print(&to_yaml(&document(found, damaged))),
+            },
+            Format::Name => found.iter().try_for_each(|found| {
+                found.each(damaged, &mut |object| session.line(name_of(&object)))
+            }),
+            Format::Narrow | Format::Wide | Format::Custom(_) => {
+                for found in found {
+                    let text = self.table(found, namespaces, as_number, damaged)?;
+                    session.print(&text)?;
+                }
+                Ok(())
+            }
             Format::Template(template) => {
-                let documents: Vec<Value> = found.iter().map(Found::to_value).collect();
+                let documents: Vec<Value> =
+                    found.iter().map(|found| found.to_value(damaged)).collect();
                 let config = |name: &str| match name.to_lowercase().as_str() {
                     "asnumber" => Ok(as_number()),
                     _ => Err(format!("unhandled config type {name:?}: there is asnumber")),
                 };
-                template
+                let text = template
                     .render(&documents, Limits::default(), &config)
-                    .map_err(|error| Failure::general(error.to_string()))
+                    .map_err(|error| Failure::general(error.to_string()))?;
+                session.print(&text)
             }
         }
     }
@@ -135,6 +148,7 @@ impl Format {
         found: &Found,
         namespaces: Namespaces,
         as_number: AsNumber<'_>,
+        damaged: &mut Vec<String>,
     ) -> Result<String, Failure> {
         let kind = found.kind();
         let known = columns::of(kind);
@@ -178,15 +192,16 @@ impl Format {
             text.push('\t');
         }
         text.push('\n');
-        for object in found.objects() {
+        found.each(damaged, &mut |object| {
             for column in &columns {
                 // A cell must not break its line, nor its column.
-                let cell = column.value(&known, object, as_number);
+                let cell = column.value(&known, &object, as_number);
                 text.push_str(&cell.replace(['\n', '\t'], " "));
                 text.push('\t');
             }
             text.push('\n');
-        }
+            Ok(())
+        })?;
         Ok(tabwriter::align(&text) + "\n")
     }
 }
@@ -217,8 +232,19 @@ impl CustomColumn {
             CustomColumn::Known(name) => known.value(name, object, as_number).unwrap_or_default(),
             CustomColumn::Path { path, .. } => {
                 let mut values = Vec::new();
-                let whole = Value::Object(object.value().clone());
-                collect(&whole, path, &mut values);
+                let whole;
+                match path.split_first() {
+                    Some((Step::Field(name), rest)) => {
+                        if let Some(inner) = object.value().get(name) {
+                            collect(inner, rest, &mut values);
+                        }
+                    }
+                    Some((Step::Index(_) | Step::All, _)) => {}
+                    None => {
+                        whole = Value::Object(object.value().clone());
+                        values.push(&whole);
+                    }
+                }
                 let texts: Vec<String> = values.into_iter().map(plain).collect();
                 if texts.is_empty() {
                     "<none>".to_owned()
@@ -368,33 +394,98 @@ impl Found {
         }
     }
 
-    fn objects(&self) -> &[Object] {
+    /// Does something with each object, one after the other: no more than one is in memory beside its bytes.
+    fn each(
+        &self,
+        damaged: &mut Vec<String>,
+        act: &mut dyn FnMut(Object) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         match self {
-            Found::One(object) => std::slice::from_ref(object),
-            Found::List { listing, .. } => &listing.objects,
+            Found::One(object) => act(object.as_ref().clone()),
+            Found::List { survey, .. } => survey.each(damaged, act),
         }
     }
 
-    fn to_value(&self) -> Value {
+    fn to_value(&self, damaged: &mut Vec<String>) -> Value {
+        let mut values = Vec::new();
+        // Keeping a value cannot fail.
+        let _ = self.each(damaged, &mut |object| {
+            values.push(object.into_value());
+            Ok(())
+        });
         match self {
-            Found::One(object) => object.as_ref().clone().into_value(),
-            Found::List { kind, listing } => json!({
-                "apiVersion": kind.api_version(),
-                "kind": format!("{kind}List"),
-                "metadata": {"resourceVersion": listing.revision.to_string()},
-                "items": listing.objects.iter().cloned().map(Object::into_value).collect::<Vec<_>>(),
-            }),
+            Found::One(_) => values.pop().unwrap_or_default(),
+            Found::List { kind, survey } => {
+                let mut list = list_head(*kind, survey);
+                list["items"] = values.into();
+                list
+            }
         }
     }
 }
 
 /// One thing is printed as itself, several as a list of them, nothing as upstream does.
-fn document(found: &[Found]) -> Value {
+fn document(found: &[Found], damaged: &mut Vec<String>) -> Value {
     match found {
         [] => Value::Null,
-        [one] => one.to_value(),
-        several => several.iter().map(Found::to_value).collect(),
+        [one] => one.to_value(damaged),
+        several => several
+            .iter()
+            .map(|found| found.to_value(damaged))
+            .collect(),
     }
+}
+
+/// A list object but for its items.
+fn list_head(kind: Kind, survey: &Survey) -> Value {
+    json!({
+        "apiVersion": kind.api_version(),
+        "kind": format!("{kind}List"),
+        "metadata": {"resourceVersion": survey.revision.to_string()},
+    })
+}
+
+/// The same text as of the whole list at once.
+fn yaml_list(
+    kind: Kind,
+    survey: &Survey,
+    damaged: &mut Vec<String>,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    let mut head = list_head(kind, survey);
+    session.print(&to_yaml(&json!({"apiVersion": head["apiVersion"].take()})))?;
+    session.print("items:")?;
+    let mut separator = "\n";
+    survey.each(damaged, &mut |object| {
+        session.print(std::mem::take(&mut separator))?;
+        session.print(&to_yaml(&json!([object.into_value()])))
+    })?;
+    if !separator.is_empty() {
+        session.line(" []")?;
+    }
+    let rest = json!({"kind": head["kind"].take(), "metadata": head["metadata"].take()});
+    session.print(&to_yaml(&rest))
+}
+
+/// The same text as of the whole list at once.
+fn json_list(
+    kind: Kind,
+    survey: &Survey,
+    damaged: &mut Vec<String>,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    let head = pretty(&list_head(kind, survey));
+    session.print(head.strip_suffix("\n}").unwrap_or(&head))?;
+    session.print(",\n  \"items\": [")?;
+    let mut separator = "\n    ";
+    let mut count = 0_usize;
+    survey.each(damaged, &mut |object| {
+        session.print(separator)?;
+        separator = ",\n    ";
+        count += 1;
+        session.print(&pretty_within(&object.into_value(), 2))
+    })?;
+    session.print(if count == 0 { "]\n}" } else { "\n  ]\n}" })
 }
 
 fn name_of(object: &Object) -> String {

@@ -99,6 +99,8 @@ fn get_in_every_format() {
         "--export",
     ]);
     lab.run(&["get", "np", "-n", "empty"]);
+    lab.run(&["get", "np", "-n", "empty", "-o", "yaml"]);
+    lab.run(&["get", "np", "-n", "empty", "-o", "json"]);
     lab.run(&["get", "ippool", "-o", "wide"]);
     lab.run(&["get", "gnetset", "-o", "wide"]);
     lab.run(&["get", "tiers"]);

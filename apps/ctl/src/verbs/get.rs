@@ -29,7 +29,7 @@ pub(crate) fn run(
         Namespaces::Hidden
     };
     let config = &args.files.config.config;
-    let (objects, (found, failures)) = match &args.kind {
+    let (objects, (found, mut failures)) = match &args.kind {
         Some(_) if !args.files.filename.is_empty() => {
             return Err(Failure::usage(
                 "give either a kind and names, or -f, not both",
@@ -43,9 +43,8 @@ pub(crate) fn run(
             let namespace = (kind.is_namespaced() && !args.all_namespaces)
                 .then(|| namespace.unwrap_or("default"));
             let objects = connect(config, Purpose::Read, global, session)?;
-            let listing = objects.survey(kind, namespace)?;
-            let damaged: Vec<Failure> = listing.damaged.iter().map(Failure::general).collect();
-            (objects, (vec![Found::List { kind, listing }], damaged))
+            let survey = objects.survey(kind, namespace)?;
+            (objects, (vec![Found::List { kind, survey }], Vec::new()))
         }
         Some(word) => {
             if args.all_namespaces {
@@ -72,8 +71,10 @@ pub(crate) fn run(
             (objects, fetched)
         }
     };
-    let text = format.print(&found, namespaces, &|| default_as_number(&objects))?;
-    session.print(&text)?;
+    let as_number = || default_as_number(&objects);
+    let mut damaged = Vec::new();
+    format.print(&found, namespaces, &as_number, &mut damaged, session)?;
+    failures.extend(damaged.into_iter().map(Failure::general));
     if failures.is_empty() {
         return Ok(Status::Done);
     }
