@@ -123,7 +123,7 @@ impl Objects {
     pub(crate) fn kept(&self, object: Object) -> Object {
         match self.store {
             AnyStore::Etcd(_) => api::kubernetes::profile_of(&object).unwrap_or(object),
-            AnyStore::Embedded(_) | AnyStore::Memory(_) => object,
+            AnyStore::Embedded(_) | AnyStore::Memory(_) | AnyStore::Kubernetes(_) => object,
         }
     }
 
