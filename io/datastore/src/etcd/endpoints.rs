@@ -130,8 +130,11 @@ impl Endpoints {
                 let failure = match self.attempt(deadline, share, &request).await {
                     Ok(answer) => return Ok(answer),
                     Err((url, failure)) => {
-                        self.leave(&url);
                         let class = failure.class;
+                        // A member that answers is kept, unless it has forgotten who we are.
+                        if class.may_pass() || class == Class::Denied {
+                            self.leave(&url);
+                        }
                         failures.insert(url, failure);
                         class
                     }
