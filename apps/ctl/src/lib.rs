@@ -17,6 +17,7 @@ mod outcome;
 mod output;
 mod patching;
 mod programs;
+mod progress;
 mod run;
 mod session;
 mod tabwriter;

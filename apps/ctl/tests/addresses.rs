@@ -180,6 +180,37 @@ fn release_from_reports() {
     insta::assert_snapshot!(lab.transcript());
 }
 
+/// An address of a service is in no endpoint, and yet not leaked.
+#[test]
+fn addresses_of_services_are_not_released() {
+    let mut lab = Lab::new();
+    seed(&lab);
+    let store = EmbeddedStore::open(lab.store()).unwrap();
+    let free: Vec<String> = (1..64).map(|n| n.to_string()).collect();
+    let block = format!(
+        r#"{{"cidr":"10.244.0.64/26","affinity":"virtual:load-balancer","allocations":[0{}],"unallocated":[{}],"attributes":[{{"handle_id":"lb-x","secondary":{{"service":"shop","namespace":"web","type":"LoadBalancer"}}}}],"deleted":false,"sequenceNumber":1,"sequenceNumberForAllocation":{{"0":0}}}}"#,
+        ",null".repeat(63),
+        free.join(",")
+    );
+    let handle = r#"{"handleID":"lb-x","block":{"10.244.0.64/26":1},"deleted":false}"#;
+    let writes = [
+        Write::create(
+            "/calico/ipam/v2/assignment/ipv4/block/10.244.0.64-26",
+            block,
+        ),
+        Write::create("/calico/ipam/v2/handle/lb-x", handle),
+    ];
+    block_on_ready(store.commit(&writes)).unwrap();
+    let checked = lab.quiet(&["ipam", "check", "--show-all-ips"], "").out;
+    assert!(
+        checked.contains("10.244.0.64 belongs to Service(web/shop)"),
+        "{checked}"
+    );
+    assert!(!checked.contains("10.244.0.64 leaked"), "{checked}");
+    lab.run(&["ipam", "show", "--ip", "10.244.0.64"]);
+    insta::assert_snapshot!(lab.transcript());
+}
+
 #[test]
 fn split_a_pool() {
     let mut lab = Lab::new();

@@ -136,6 +136,13 @@ impl State {
                     let users = state.users.entry(addr).or_default();
                     users.push("Reserved for Windows".to_owned());
                 }
+                // Services are not in the store. Theirs must not be taken for leaked.
+                if let Some(service) = allocation.attributes.get("service") {
+                    let namespace = allocation.attributes.get("namespace");
+                    let namespace = namespace.map_or("", String::as_str);
+                    let users = state.users.entry(addr).or_default();
+                    users.push(format!("Service({namespace}/{service})"));
+                }
                 state.allocations.insert(addr, allocation);
             }
         }
@@ -275,9 +282,14 @@ impl State {
         list("Node(", session)?;
         session.line(format!("Found {} node tunnel IPs.\n", count("Node(")))?;
         session.line("Loading all service load balancer IPs.")?;
-        session.line(
-            "No configuration for LoadBalancer kubecontroller found, skipping service check\n",
-        )?;
+        list("Service(", session)?;
+        session.line(match count("Service(") {
+            0 => "No configuration for LoadBalancer kubecontroller found, skipping service check\n"
+                .to_owned(),
+            services => format!(
+                "Found {services} IPs of services, which count as in use: services are not looked at.\n"
+            ),
+        })?;
         session.line("Loading all workload endpoints.")?;
         list("Workload(", session)?;
         session.line(format!("Found {} workload IPs.", count("Workload(")))?;

@@ -15,13 +15,13 @@ use super::input::{Input, Record, Section};
 use super::ipam_part::{Aim, Found};
 use super::kinds::IPAM;
 use super::prepared::Prepared;
-use super::progress::Progress;
 use super::seal::{self, Seals, Written};
 use super::target::{Nature, Target, Wanted};
 use super::verify::verify;
 use crate::cli::{Global, ImportArgs};
 use crate::connect::{Purpose, choose, open};
 use crate::outcome::{Failure, Status, bracketed, common_status};
+use crate::progress::Progress;
 use crate::session::Session;
 
 pub(crate) fn run(

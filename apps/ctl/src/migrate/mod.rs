@@ -12,7 +12,6 @@ mod kinds;
 pub(crate) mod lock;
 mod names;
 mod prepared;
-mod progress;
 mod seal;
 mod target;
 mod verify;

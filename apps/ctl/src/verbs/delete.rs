@@ -8,6 +8,7 @@ use crate::connect::{Purpose, connect, text_at};
 use crate::manifest::{Identity, load};
 use crate::objects::{Objects, describe};
 use crate::outcome::{Failure, Status, common_status};
+use crate::progress::Progress;
 use crate::session::Session;
 use crate::verbs::{identities, kind_of};
 
@@ -31,7 +32,9 @@ pub(crate) fn run(
         .unwrap_or_default();
     let objects = connect(&args.files.config.config, Purpose::Change, global, session)?;
     let (mut deleted, mut absent, mut failures) = (0_usize, 0_usize, Vec::new());
+    let mut progress = Progress::new("Deleted");
     for target in &targets {
+        progress.step(1, session);
         match delete(&objects, target) {
             Ok(()) => deleted += 1,
             Err(failure) if failure.status == Status::NotFound && args.skip_not_exists => {
@@ -40,6 +43,7 @@ pub(crate) fn run(
             Err(failure) => failures.push(failure),
         }
     }
+    progress.end(session);
     if absent > 0 {
         session.line(format!(
             "Skipped {absent} {quoted}resource(s) that do not exist"

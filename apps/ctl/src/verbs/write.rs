@@ -7,6 +7,7 @@ use crate::connect::{Purpose, connect};
 use crate::manifest::{Item, load};
 use crate::objects::{Existing, Objects, describe};
 use crate::outcome::{Failure, Status, bracketed, common_status};
+use crate::progress::Progress;
 use crate::session::Session;
 use crate::verbs::delete::guard_write;
 
@@ -33,6 +34,16 @@ impl Action {
             Action::Apply => "apply",
             Action::Replace => "replace",
             Action::Validate => "validate",
+        }
+    }
+
+    /// The past at the beginning of a line.
+    fn done(self) -> &'static str {
+        match self {
+            Action::Create(_) => "Created",
+            Action::Apply => "Applied",
+            Action::Replace => "Replaced",
+            Action::Validate => "Validated",
         }
     }
 
@@ -122,6 +133,7 @@ fn to_store(
             .map(|object| object.map(|object| objects.kept(object)))
             .collect();
         let done = all_at_once(&objects, &admitted, action)?;
+        let mut progress = Progress::new(action.done());
         for (index, (item, object)) in items.iter().zip(admitted).enumerate() {
             let outcome = object.map(|object| {
                 let written = if index < done {
@@ -132,7 +144,9 @@ fn to_store(
                 (written, object)
             });
             results.take(item, outcome);
+            progress.step(1, session);
         }
+        progress.end(session);
     } else {
         results
             .failures

@@ -4,28 +4,35 @@ use std::time::{Duration, Instant};
 
 use crate::session::{Output, Session};
 
+/// Work shorter than this is not worth a word.
+const QUIET: Duration = Duration::from_secs(1);
 /// How often the line is written.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// A count that people can watch.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     what: &'static str,
     done: u64,
+    begun: Instant,
     written: Option<Instant>,
 }
 
 impl Progress {
-    pub(super) fn new(what: &'static str) -> Progress {
+    pub(crate) fn new(what: &'static str) -> Progress {
         Progress {
             what,
             done: 0,
+            begun: Instant::now(),
             written: None,
         }
     }
 
-    pub(super) fn step(&mut self, count: u64, session: &mut Session<'_>) {
+    pub(crate) fn step(&mut self, count: u64, session: &mut Session<'_>) {
         self.done += count;
-        let due = self.written.is_none_or(|at| at.elapsed() >= INTERVAL);
+        let due = match self.written {
+            Some(at) => at.elapsed() >= INTERVAL,
+            None => self.begun.elapsed() >= QUIET,
+        };
         if session.errors == Output::Terminal && due {
             self.written = Some(Instant::now());
             let _ = write!(session.err, "\r{} {} objects\x1b[K", self.what, self.done);
@@ -34,7 +41,7 @@ impl Progress {
     }
 
     /// Takes the line away.
-    pub(super) fn end(&self, session: &mut Session<'_>) {
+    pub(crate) fn end(&self, session: &mut Session<'_>) {
         if self.written.is_some() {
             let _ = write!(session.err, "\r\x1b[K");
             let _ = session.err.flush();
