@@ -12,8 +12,9 @@ use model::Update;
 
 use crate::probes::Probes;
 
-/// What the agent cares for, and may read: its role on Kubernetes names no more.
-const KINDS: [Kind; 18] = [
+/// What the agent cares for. Others are written at any time and by every node, and would be read by all for nothing; and in a
+/// Kubernetes API server each kind is a request of its own, which our role must allow.
+const KINDS: [Kind; 19] = [
     Kind::NetworkPolicy,
     Kind::GlobalNetworkPolicy,
     Kind::StagedNetworkPolicy,
@@ -24,10 +25,11 @@ const KINDS: [Kind; 18] = [
     Kind::Tier,
     Kind::NetworkSet,
     Kind::GlobalNetworkSet,
-    Kind::Profile,
     Kind::Namespace,
     Kind::ServiceAccount,
+    Kind::Profile,
     Kind::WorkloadEndpoint,
+    Kind::HostEndpoint,
     Kind::Node,
     Kind::IpPool,
     Kind::FelixConfiguration,
@@ -64,7 +66,7 @@ impl Follow {
     /// No descriptors are left.
     pub fn new(store: &AnyStore, probes: Arc<Probes>) -> anyhow::Result<Follow> {
         let prefixes = KINDS.map(|kind| api::store_prefix(kind, None));
-        let prefixes = prefixes.each_ref().map(String::as_str);
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
         let feed = store
             .follow(&prefixes)
             .context("failed to prepare to follow the datastore")?;

@@ -28,6 +28,15 @@ pub struct HostFacts {
     pub reach: fn(&str) -> Option<IpAddr>,
 }
 
+/// Who makes and removes Node objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// We do.
+    Calico,
+    /// The kubelet does; we only add to them.
+    Kubernetes,
+}
+
 /// Creates what is missing.
 ///
 /// # Errors
@@ -38,14 +47,18 @@ pub fn run(settings: &Settings, store: &AnyStore, host: &HostFacts) -> anyhow::R
         (Family::V6, wanted_address(&settings.env, Family::V6, host)?),
     ];
     write_files(settings, host)?;
+    let owner = match store {
+        AnyStore::Kubernetes(_) => Owner::Kubernetes,
+        AnyStore::Embedded(_) | AnyStore::Etcd(_) | AnyStore::Memory(_) => Owner::Calico,
+    };
     let queries = queries(&settings.node);
     for _ in 0..ATTEMPTS {
         let snapshot =
             block_on_ready(store.read(&queries)).context("failed to read the datastore")?;
         let mut writes = Vec::new();
-        node(settings, &addresses, &snapshot, &mut writes)?;
+        node(settings, owner, &addresses, &snapshot, &mut writes)?;
         pools(settings, host, &snapshot, &mut writes)?;
-        for object in builtin(settings)? {
+        for object in builtin(settings, owner)? {
             create_missing(object, &snapshot, &mut writes)?;
         }
         if writes.is_empty() {
@@ -100,7 +113,21 @@ fn create_missing(
     Ok(())
 }
 
-fn builtin(settings: &Settings) -> anyhow::Result<Vec<Object>> {
+/// What kind of cluster this is, as upstream tells it: from the environment, and that the store is Kubernetes.
+fn cluster_type(settings: &Settings, owner: Owner) -> String {
+    let given = settings.env.get("CLUSTER_TYPE").map(|text| text.trim());
+    let given = given.filter(|text| !text.is_empty());
+    match owner {
+        Owner::Calico => given.unwrap_or("bgp").to_owned(),
+        Owner::Kubernetes => match given {
+            Some(given) if given.split(',').any(|word| word == "kdd") => given.to_owned(),
+            Some(given) => format!("{given},kdd"),
+            None => "k8s,bgp,kdd".to_owned(),
+        },
+    }
+}
+
+fn builtin(settings: &Settings, owner: Owner) -> anyhow::Result<Vec<Object>> {
     let mut out = Vec::new();
     for (name, order, action) in [
         ("kube-admin", 1_000.0, "Pass"),
@@ -117,10 +144,7 @@ fn builtin(settings: &Settings) -> anyhow::Result<Vec<Object>> {
     let guid = service::identity::random_uuid().context("failed to make a cluster GUID")?;
     let spec = cluster.spec_mut();
     spec.insert("clusterGUID".into(), json!(guid.replace('-', "")));
-    let cluster_type = settings
-        .env
-        .get("CLUSTER_TYPE")
-        .map_or("bgp", |v| v.as_str());
+    let cluster_type = cluster_type(settings, owner);
     spec.insert("clusterType".into(), json!(cluster_type));
     spec.insert("calicoVersion".into(), json!(model::COMPATIBLE_VERSION));
     spec.insert("datastoreReady".into(), json!(true));
@@ -190,6 +214,7 @@ fn wanted_address(env: &Env, family: Family, host: &HostFacts) -> anyhow::Result
 
 fn node(
     settings: &Settings,
+    owner: Owner,
     addresses: &[(Family, Wanted)],
     snapshot: &Snapshot,
     writes: &mut Vec<Write>,
@@ -199,9 +224,19 @@ fn node(
     let mut object = match stored {
         Some(entry) => Object::from_store(&key, &entry.value, entry.revision.get())
             .map_err(|e| anyhow::anyhow!("this node's object is unreadable: {e}"))?,
+        None if owner == Owner::Kubernetes => {
+            let absent = anyhow::Error::new(CommitError::NotFound { key: key.into() });
+            return Err(absent.context(format!(
+                "the cluster has no Node {:?}: the kubelet registers it; if it calls this host otherwise, set NODENAME to that",
+                settings.node
+            )));
+        }
         None => stamped(Object::new(Kind::Node, None, &settings.node))?,
     };
     let before = object.to_store_bytes();
+    if owner == Owner::Calico {
+        refer(&mut object, settings.env.get("CALICO_K8S_NODE_REF"));
+    }
     for (family, wanted) in addresses {
         let Wanted::Set(found) = wanted else { continue };
         let field = match family {
@@ -222,6 +257,25 @@ fn node(
         Some(_) => {}
     }
     Ok(())
+}
+
+/// Ties the node to the Kubernetes node that it is, where another store keeps Calico's objects.
+fn refer(object: &mut Object, reference: Option<&String>) {
+    let Some(name) = reference
+        .map(|name| name.trim())
+        .filter(|name| !name.is_empty())
+    else {
+        return;
+    };
+    let references = object
+        .spec_mut()
+        .entry("orchRefs")
+        .or_insert_with(|| json!([]));
+    let Some(references) = references.as_array_mut() else {
+        return;
+    };
+    references.retain(|one| one["orchestrator"] != "k8s");
+    references.push(json!({"nodeName": name, "orchestrator": "k8s"}));
 }
 
 fn pools(

@@ -3,9 +3,6 @@
 #[expect(dead_code, reason = "the tests of conformance need the rest")]
 mod k8s;
 
-use std::io::{Read, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,7 +12,7 @@ use datastore::{
 };
 use serde_json::json;
 use testkit::rng::Rng;
-use testkit::servers::{KubernetesOptions, RealKubernetes, User};
+use testkit::servers::{KubernetesOptions, Proxy, RealKubernetes, User};
 
 use k8s::{ROOT, World, commit, open, pool, until};
 
@@ -137,6 +134,20 @@ fn a_server_without_streaming_lists_is_listed_and_watched() {
     let mut world = World::default();
     until("in sync", || world.take(&mut feed).synced);
     assert!(world.keys().contains(&format!("{prefix}prod")));
+    // Definitions come later, and of the other group.
+    let pools = format!("{ROOT}ippools/");
+    let mut later = store.follow(&[&pools]).expect("a feed");
+    let mut pooled = World::default();
+    until("in sync without a definition", || {
+        pooled.take(&mut later).synced
+    });
+    server.install_definitions("v3");
+    let writer = open(&server, User::Calicoctl);
+    let (key, value) = pool("a", "10.1.0.0/16");
+    block_on_ready(writer.create(&key, value)).expect("create");
+    until("the group is found", || {
+        pooled.take(&mut later).keys().contains(&key)
+    });
     server.kubectl(&["create", "namespace", "more"]);
     until("the change", || {
         world
@@ -166,10 +177,11 @@ fn nothing_is_lost_while_the_server_is_killed_and_connections_are_cut() {
     server.install_definitions("v1");
     let prefix = format!("{ROOT}globalnetworksets/");
     let writer = open(&server, User::Calicoctl);
-    let cutter = Cutter::start(&server);
+    let target = server.url().trim_start_matches("https://").parse();
+    let proxy = Proxy::start(target.expect("an address")).expect("a free port");
     let through = KubernetesSettings {
         kubeconfig: Some(server.kubeconfig(User::Node).display().to_string()),
-        api_endpoint: Some(cutter.url.clone()),
+        api_endpoint: Some(format!("https://{}", proxy.address())),
         ..KubernetesSettings::default()
     };
     let cut = KubernetesStore::open(&through, Duration::from_secs(10)).expect("usable settings");
@@ -197,12 +209,14 @@ fn nothing_is_lost_while_the_server_is_killed_and_connections_are_cut() {
                 kills += 1;
                 next = Instant::now() + Duration::from_millis(rng.below(4_000) as u64);
             }
+            if rng.below(50) == 0 {
+                proxy.cut();
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
         stop.store(true, Ordering::Relaxed);
         work.join().expect("the writer ends")
     });
-    cutter.calm();
     let snapshot = block_on_ready(writer.list(&prefix)).expect("the final state");
     for (number, (feed, world)) in feeds.iter_mut().enumerate() {
         until("each feed ends where the store is", || {
@@ -244,67 +258,4 @@ fn write_until(store: &KubernetesStore, prefix: &str, stop: &AtomicBool) -> u64 
         written += u64::from(commit(store, &[write]).is_ok());
     }
     written
-}
-
-/// Between client and server: passes bytes on, and cuts every connection after a while.
-struct Cutter {
-    url: String,
-    calm: Arc<AtomicBool>,
-}
-
-impl Cutter {
-    fn start(server: &RealKubernetes) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        let target = server.url().trim_start_matches("https://").to_owned();
-        let calm = Arc::new(AtomicBool::new(false));
-        let ease = calm.clone();
-        std::thread::spawn(move || {
-            let mut rng = Rng::new(11);
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(&target) else {
-                    continue;
-                };
-                let until = Duration::from_millis(200 + rng.below(1_500) as u64);
-                join(client, server, until, ease.clone());
-            }
-        });
-        Self {
-            url: format!("https://127.0.0.1:{port}"),
-            calm,
-        }
-    }
-
-    /// Cuts no more.
-    fn calm(&self) {
-        self.calm.store(true, Ordering::Relaxed);
-    }
-}
-
-fn join(client: TcpStream, server: TcpStream, lives: Duration, calm: Arc<AtomicBool>) {
-    let pairs = [
-        (client.try_clone(), server.try_clone()),
-        (server.try_clone(), client.try_clone()),
-    ];
-    for (from, to) in pairs {
-        let (Ok(mut from), Ok(mut to)) = (from, to) else {
-            return;
-        };
-        std::thread::spawn(move || {
-            let mut buffer = [0; 16_384];
-            while let Ok(read) = from.read(&mut buffer) {
-                if read == 0 || to.write_all(&buffer[..read]).is_err() {
-                    break;
-                }
-            }
-            let _ = to.shutdown(Shutdown::Both);
-        });
-    }
-    std::thread::spawn(move || {
-        std::thread::sleep(lives);
-        if !calm.load(Ordering::Relaxed) {
-            let _ = client.shutdown(Shutdown::Both);
-            let _ = server.shutdown(Shutdown::Both);
-        }
-    });
 }

@@ -14,7 +14,7 @@ pub(super) struct Daemon {
     pub(super) words: Vec<String>,
     pub(super) log: PathBuf,
     /// The network namespace it runs in, if not our own.
-    pub(super) namespace: Option<String>,
+    pub(super) namespace: Option<PathBuf>,
 }
 
 /// A started daemon. Dropping it kills it and waits until it is gone.
@@ -30,7 +30,7 @@ impl Daemon {
             None => Command::new(&self.program),
             Some(namespace) => {
                 let mut command = Command::new("nsenter");
-                command.arg(format!("--net=/run/netns/{namespace}"));
+                command.arg(format!("--net={}", namespace.display()));
                 command.arg(&self.program);
                 command
             }

@@ -75,8 +75,8 @@ impl User {
 /// Where the servers listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The network namespace they run in; `None` is the test's own.
-    pub namespace: Option<String>,
+    /// The file of the network namespace they run in, such as `/run/netns/NAME`; `None` is the test's own.
+    pub namespace: Option<PathBuf>,
     /// The address of the API server there.
     pub address: IpAddr,
 }
@@ -535,7 +535,7 @@ fn within(place: &Place, program: &Path) -> Command {
         Some(namespace) => {
             let mut command = Command::new("nsenter");
             command
-                .arg(format!("--net=/run/netns/{namespace}"))
+                .arg(format!("--net={}", namespace.display()))
                 .arg(program);
             command
         }

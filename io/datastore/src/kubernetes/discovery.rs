@@ -12,11 +12,24 @@ use super::status::Failure;
 
 /// What is known of the server.
 pub(super) struct Discovery {
-    /// The group, once it is known. Held while it is being asked for, so that it is asked once.
-    group: Mutex<Option<Group>>,
+    /// The group. Held while it is being asked for, so that it is asked once.
+    group: Mutex<Known>,
     /// By path, when its resources were asked for and which they were.
     resources: Mutex<BTreeMap<String, (Instant, BTreeSet<String>)>>,
 }
+
+/// What is known of the group of our objects.
+#[derive(Clone, Copy)]
+enum Known {
+    /// Which it is.
+    Group(Group),
+    /// Neither was there when it was last asked.
+    Neither(Instant),
+    Nothing,
+}
+
+/// How long the answer that there is neither is believed.
+const NEITHER: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct Groups {
@@ -36,12 +49,13 @@ struct Named {
 impl Discovery {
     /// One that knows the group if it was set. Upstream takes anything but the name of the v3 API for the older one.
     pub(super) fn new(set: Option<&str>) -> Self {
-        let group = set.filter(|text| !text.is_empty()).map(|text| {
-            match text.eq_ignore_ascii_case("projectcalico.org/v3") {
-                true => Group::V3,
-                false => Group::V1,
+        let group = match set.filter(|text| !text.is_empty()) {
+            None => Known::Nothing,
+            Some(text) if text.eq_ignore_ascii_case("projectcalico.org/v3") => {
+                Known::Group(Group::V3)
             }
-        });
+            Some(_) => Known::Group(Group::V1),
+        };
         Self {
             group: Mutex::new(group),
             resources: Mutex::new(BTreeMap::new()),
@@ -51,8 +65,10 @@ impl Discovery {
     /// The group of our objects. Both present means that an API server of our own serves v3 out of v1, so v1 is the one.
     pub(super) async fn group(&self, client: &Client) -> Result<Group, Failure> {
         let mut known = self.group.lock().await;
-        if let Some(group) = *known {
-            return Ok(group);
+        match *known {
+            Known::Group(group) => return Ok(group),
+            Known::Neither(asked) if asked.elapsed() < NEITHER => return Ok(Group::V1),
+            Known::Neither(_) | Known::Nothing => {}
         }
         let body = match client.get("/apis").await {
             Ok(body) => body,
@@ -68,9 +84,12 @@ impl Discovery {
             (true, false) => Group::V3,
             (_, true) => Group::V1,
             // Neither yet: the definitions may come, and then it is asked again.
-            (false, false) => return Ok(Group::V1),
+            (false, false) => {
+                *known = Known::Neither(Instant::now());
+                return Ok(Group::V1);
+            }
         };
-        *known = Some(found);
+        *known = Known::Group(found);
         Ok(found)
     }
 

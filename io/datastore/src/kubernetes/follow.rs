@@ -13,7 +13,8 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use api::kubernetes::{Listing, listings};
+use api::Kind;
+use api::kubernetes::{Group, Listing, collections, listings};
 
 use super::client::Client;
 use super::lines::{End, Lines, Notice};
@@ -54,12 +55,12 @@ pub(super) fn follow(
 /// Finds out what there is to follow, and follows it until the reader is gone.
 async fn run(client: &Arc<Client>, pusher: Pusher, prefixes: Vec<String>) {
     let mut backoff = Backoff::default();
+    let since = Instant::now();
     let group = loop {
         match client.group().await {
             Ok(group) => break group,
             Err(error) => {
                 pusher.count(|stats| stats.failures += 1);
-                let since = Instant::now();
                 pusher.doing(FeedState::Retrying {
                     why: error.to_string(),
                     since,
@@ -68,12 +69,7 @@ async fn run(client: &Arc<Client>, pusher: Pusher, prefixes: Vec<String>) {
             }
         }
     };
-    let mut wanted: Vec<Listing> = Vec::new();
-    for listing in prefixes.iter().flat_map(|prefix| listings(prefix, group)) {
-        if !wanted.contains(&listing) {
-            wanted.push(listing);
-        }
-    }
+    let wanted = wanted(&prefixes, group);
     let prefixes: Arc<[String]> = prefixes.into();
     let board = Arc::new(Board::new(pusher, wanted.len()));
     let followers = wanted
@@ -94,6 +90,21 @@ async fn run(client: &Arc<Client>, pusher: Pusher, prefixes: Vec<String>) {
             since: None,
         });
     futures::future::join_all(followers.map(Follower::run)).await;
+}
+
+/// Each collection once. Namespaces and service accounts are not said a second time as the profiles that stand for them.
+fn wanted(prefixes: &[String], group: Group) -> Vec<Listing> {
+    let mut wanted: Vec<Listing> = Vec::new();
+    for listing in prefixes.iter().flat_map(|prefix| listings(prefix, group)) {
+        if !wanted.contains(&listing) {
+            wanted.push(listing);
+        }
+    }
+    let has = |kind| wanted.iter().any(|one| one.collection.kind() == kind);
+    if has(Kind::Namespace) && has(Kind::ServiceAccount) {
+        wanted.retain(|one| one.collection.kind() != Kind::Profile);
+    }
+    wanted
 }
 
 /// What the collections of one feed are doing, all together.
@@ -427,6 +438,17 @@ impl Follower {
         }
     }
 
+    /// Neither group may have been there when this began: it goes by the one that comes.
+    async fn follow_group(&mut self) {
+        let kind = self.listing.collection.kind();
+        let Ok(group) = self.client.group().await else {
+            return;
+        };
+        if let [collection] = collections(kind, group)[..] {
+            self.listing.collection = collection;
+        }
+    }
+
     /// A kind that is not there is empty, until it is there.
     async fn await_definition(&mut self) -> Result<(), Lost> {
         self.told.begin();
@@ -439,6 +461,7 @@ impl Follower {
             // All that are missing look at one answer.
             tokio::time::sleep(pause + self.backoff.up_to(pause / 4)).await;
             self.board.pusher.room().await?;
+            self.follow_group().await;
             let discovery = self.client.discovery();
             let has = discovery
                 .has(&self.client, self.listing.collection, pause / 2)

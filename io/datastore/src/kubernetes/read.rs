@@ -92,7 +92,10 @@ fn jobs(queries: &[Query], group: Group) -> Vec<Job> {
     for query in queries {
         match query {
             Query::Key(key) => {
-                if let Some(place) = place(key, group) {
+                let is_asked = jobs
+                    .iter()
+                    .any(|job| matches!(job, Job::Object { key: other, .. } if other == key));
+                if let Some(place) = place(key, group).filter(|_| !is_asked) {
                     let key = key.clone();
                     jobs.push(Job::Object { key, place });
                 }
