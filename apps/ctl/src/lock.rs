@@ -56,6 +56,14 @@ impl Gate {
         Gate::Heeded(Cell::new(seen(information)))
     }
 
+    /// True if ClusterInformation is known to exist.
+    pub(crate) fn has_seen_it(&self) -> bool {
+        match self {
+            Gate::Heeded(revision) => revision.get().is_some(),
+            Gate::Open => false,
+        }
+    }
+
     /// Makes a transaction, unless the datastore is locked.
     pub(crate) fn commit(&self, objects: &Objects, writes: &[Write]) -> Result<Revision, Refusal> {
         let commit = |writes: &[Write]| block_on_ready(objects.store().commit(writes));

@@ -255,11 +255,7 @@ impl Objects {
     /// Makes what every cluster has and this store lacks: facts about the cluster, and built-in objects.
     pub(crate) fn ensure_initialized(&self) -> Result<(), Failure> {
         // Where each look is a request of its own, the facts stand for the rest: whoever made them made it too.
-        if self.at_once().is_none()
-            && self
-                .find(Kind::ClusterInformation, None, "default")?
-                .is_some()
-        {
+        if self.at_once().is_none() && self.gate.has_seen_it() {
             return Ok(());
         }
         let mut wanted = api::built_in_objects();
