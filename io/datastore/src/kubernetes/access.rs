@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use crate::block_on_ready;
 use crate::choose::{KubernetesSettings, Secret, Verify};
@@ -113,7 +113,7 @@ fn base(settings: &KubernetesSettings) -> Result<Config, String> {
     let in_file = match (kubeconfig_inline, kubeconfig) {
         (Some(text), _) => {
             let parsed = Kubeconfig::from_yaml(text.reveal());
-            Some(parsed.map_err(|error| format!("the inline kubeconfig: {}", chain(&error)))?)
+            Some(parsed.map_err(|error| format!("the inline kubeconfig: {}", told(&error)))?)
         }
         (None, Some(files)) => Some(merged(files)?),
         (None, None) => None,
@@ -125,7 +125,7 @@ fn base(settings: &KubernetesSettings) -> Result<Config, String> {
     let load = |kubeconfig| {
         // It awaits nothing: files only.
         block_on_ready(Config::from_custom_kubeconfig(kubeconfig, &options))
-            .map_err(|error| format!("its kubeconfig: {}", chain(&error)))
+            .map_err(|error| format!("its kubeconfig: {}", told(&error)))
     };
     if let Some(kubeconfig) = in_file {
         return load(kubeconfig);
@@ -146,6 +146,14 @@ fn base(settings: &KubernetesSettings) -> Result<Config, String> {
     }
 }
 
+/// What is wrong with a kubeconfig. A parser quotes what it does not understand, which may be a secret.
+fn told(error: &KubeconfigError) -> String {
+    match matches!(error, KubeconfigError::Parse(_)) {
+        true => "it is not the YAML of a kubeconfig; see it with kubectl config view".to_owned(),
+        false => chain(error),
+    }
+}
+
 /// Several files, separated by colons: what stands in an earlier one goes before, and what is not there is passed over.
 fn merged(files: &str) -> Result<Kubeconfig, String> {
     let paths: Vec<&Path> = files
@@ -161,12 +169,12 @@ fn merged(files: &str) -> Result<Kubeconfig, String> {
         let shown = path.display();
         std::fs::metadata(path).map_err(|error| format!("kubeconfig {shown}: {error}"))?;
         let read = Kubeconfig::read_from(path)
-            .map_err(|error| format!("kubeconfig {shown}: {}", chain(&error)))?;
+            .map_err(|error| format!("kubeconfig {shown}: {}", told(&error)))?;
         merged = Some(match merged {
             None => read,
             Some(before) => before
                 .merge(read)
-                .map_err(|error| format!("kubeconfig {shown}: {}", chain(&error)))?,
+                .map_err(|error| format!("kubeconfig {shown}: {}", told(&error)))?,
         });
     }
     merged.ok_or_else(|| format!("none of the kubeconfig files {files} is there"))
@@ -263,5 +271,14 @@ mod tests {
         };
         assert!(text("/nonexistent/a:/nonexistent/b").contains("none of the kubeconfig files"));
         assert!(text("/nonexistent/a").contains("kubeconfig /nonexistent/a"));
+        let inline = KubernetesSettings {
+            kubeconfig_inline: Some(Secret::new("users: hush".to_owned())),
+            ..KubernetesSettings::default()
+        };
+        let shown = match of(&inline) {
+            Ok(_) => panic!("it names no server"),
+            Err(error) => error.to_string(),
+        };
+        assert!(!shown.contains("hush"), "{shown}");
     }
 }

@@ -18,7 +18,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::choose::KubernetesSettings;
+use crate::choose::{KubernetesSettings, PodCidrs};
 use crate::remote::{Reactor, RemoteError};
 use crate::seam::{Datastore, Query, Revision, Snapshot, Stats};
 use crate::write::{validate, validate_key};
@@ -54,6 +54,11 @@ impl KubernetesStore {
             store: "the Kubernetes API".into(),
             detail: detail.into(),
         };
+        if settings.pod_cidrs == PodCidrs::Used {
+            tracing::warn!(
+                "USE_POD_CIDR has no effect here: tunnel addresses are read from annotations of the Node"
+            );
+        }
         let access = access::of(settings)?;
         let reactor = Reactor::start("kubernetes-io")
             .map_err(|error| unusable(format!("its thread cannot be started: {error}")))?;

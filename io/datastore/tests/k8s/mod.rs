@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::servers::{RealKubernetes, User};
 
 /// Long enough for any wake-up; only a failing test waits it out.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const ROOT: &str = "/calico/resources/v3/projectcalico.org/";
 
@@ -20,7 +20,7 @@ pub(crate) fn open(server: &RealKubernetes, user: User) -> KubernetesStore {
         kubeconfig: Some(server.kubeconfig(user).display().to_string()),
         ..KubernetesSettings::default()
     };
-    KubernetesStore::open(&settings, Duration::from_secs(10)).expect("a usable kubeconfig")
+    KubernetesStore::open(&settings, PATIENCE).expect("a usable kubeconfig")
 }
 
 pub(crate) fn read(store: &KubernetesStore, key: &str) -> Option<Entry> {
