@@ -17,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     setup::run(options.consent)?;
     let wanted = |pair: &[String]| pair == ["--datastore", "kubernetes"];
     let kubernetes = match options.passed_on.windows(2).any(wanted) {
-        true => setup::kubernetes::run(),
+        true => setup::kubernetes::run(setup::kubernetes::Release::Current),
         false => None,
     };
     let mut cargo = process::cargo(workspace).args(["build"]);

@@ -42,7 +42,7 @@ fn run(verb: Verb, options: &Options) -> anyhow::Result<ExitCode> {
         Verb::Tidy => return Ok(tidy::run(&workspace)?.exit_code()),
         Verb::Setup => {
             setup::run(options.consent)?;
-            setup::kubernetes::run();
+            setup::kubernetes::run(setup::kubernetes::Release::Current);
         }
         Verb::Test => return test::run(&workspace, options),
         Verb::Dist => dist::run(&workspace)?,

@@ -14,8 +14,24 @@ use anyhow::{Context, Result};
 use super::go;
 use crate::process::{self, Program};
 
-/// The release of Kubernetes that is built: its module is `v1.<this>`, those it is made of `v0.<this>`.
-const RELEASE: &str = "36.3";
+/// A release of Kubernetes that can be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// What the tests run against.
+    Current,
+    /// Two minor releases older: what the long tests run against besides.
+    Older,
+}
+
+impl Release {
+    /// Its module is `v1.<this>`, those it is made of are `v0.<this>`.
+    const fn number(self) -> &'static str {
+        match self {
+            Release::Current => "36.3",
+            Release::Older => "34.4",
+        }
+    }
+}
 
 /// The release of etcd that this Kubernetes itself asks for. Streaming lists need 3.5.13 or newer.
 const ETCD: &str = "v3.6.8";
@@ -120,12 +136,13 @@ func main() { os.Exit(cli.Run(cmd.NewDefaultKubectlCommand())) }
 const ALL: [&Build; 3] = [&API_SERVER, &ETCD_SERVER, &KUBECTL];
 
 /// Makes sure that the servers are there. A machine that cannot build them says so and goes on: the tests say so too.
-pub(crate) fn run() -> Option<PathBuf> {
-    match ensure() {
+pub(crate) fn run(release: Release) -> Option<PathBuf> {
+    match ensure(release) {
         Ok(directory) => Some(directory),
         Err(error) => {
             println!(
-                "set-up: no Kubernetes API server ({error:#}); tests that need one will be skipped"
+                "set-up: no Kubernetes 1.{} API server ({error:#}); tests that need one will be skipped",
+                release.number()
             );
             None
         }
@@ -134,21 +151,23 @@ pub(crate) fn run() -> Option<PathBuf> {
 
 /// Where the servers are, if they were built before.
 pub(crate) fn found() -> Option<PathBuf> {
-    let directory = cache().ok()?.join(format!("kubernetes-1.{RELEASE}"));
+    let number = Release::Current.number();
+    let directory = cache().ok()?.join(format!("kubernetes-1.{number}"));
     let wanted = [&ETCD_SERVER, &API_SERVER];
     missing(&directory, &wanted).is_empty().then_some(directory)
 }
 
-fn ensure() -> Result<PathBuf> {
+fn ensure(release: Release) -> Result<PathBuf> {
     let cache = cache()?;
-    let directory = cache.join(format!("kubernetes-1.{RELEASE}"));
+    let number = release.number();
+    let directory = cache.join(format!("kubernetes-1.{number}"));
     let mut wanted = vec![&ETCD_SERVER, &API_SERVER];
     if !process::exists("kubectl") {
         wanted.push(&KUBECTL);
     }
     if missing(&directory, &wanted).is_empty() {
         println!(
-            "set-up: Kubernetes 1.{RELEASE} is there, in {}",
+            "set-up: Kubernetes 1.{number} is there, in {}",
             directory.display()
         );
         return Ok(directory);
@@ -163,7 +182,7 @@ fn ensure() -> Result<PathBuf> {
     let missing = missing(&directory, &wanted);
     if !missing.is_empty() {
         let go = go::find(&cache)?;
-        build(&go, &directory, &missing)?;
+        build(&go, &directory, release, &missing)?;
     }
     Ok(directory)
 }
@@ -184,10 +203,11 @@ fn missing<'b>(directory: &Path, wanted: &[&'b Build]) -> Vec<&'b Build> {
 }
 
 /// Builds in a directory of its own and moves each program into place when it is whole.
-fn build(go: &Path, directory: &Path, missing: &[&Build]) -> Result<()> {
+fn build(go: &Path, directory: &Path, release: Release, missing: &[&Build]) -> Result<()> {
+    let number = release.number();
     let source = directory.join("source");
     fs::create_dir_all(&source).with_context(|| format!("cannot make {}", source.display()))?;
-    write(&source.join("go.mod"), &go_mod())?;
+    write(&source.join("go.mod"), &go_mod(release))?;
     for build in ALL {
         let package = source.join(build.name);
         fs::create_dir_all(&package)
@@ -203,21 +223,21 @@ fn build(go: &Path, directory: &Path, missing: &[&Build]) -> Result<()> {
             .env("GOTOOLCHAIN", "local")
             .directory(&source)
     };
-    println!("set-up: asking the Go module proxy for Kubernetes 1.{RELEASE} and what it needs");
+    println!("set-up: asking the Go module proxy for Kubernetes 1.{number} and what it needs");
     tool(&["mod", "tidy"])
         .output()
         .context("its Go modules could not be fetched: is the module proxy within reach?")?;
     for build in missing {
         let version = match build.name {
             "etcd" => ETCD.trim_start_matches('v').to_owned(),
-            _ => format!("1.{RELEASE}"),
+            _ => format!("1.{number}"),
         };
         let Build { name, takes, .. } = build;
         println!("set-up: building {name} {version} from its Go module: {takes}, once");
         let started = Instant::now();
         let part = format!(".{name}.part");
         let package = format!("./{name}");
-        tool(&["build", "-trimpath", "-ldflags", &link_flags(), "-o"])
+        tool(&["build", "-trimpath", "-ldflags", &link_flags(release), "-o"])
             .args([directory.join(&part)])
             .args([&package])
             .run()?;
@@ -236,23 +256,25 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Our module, which is nothing but a list of theirs.
-fn go_mod() -> String {
+fn go_mod(release: Release) -> String {
+    let number = release.number();
     let mut text = format!(
-        "module calico-rs/kubernetes\n\ngo 1.26.0\n\nrequire (\n\tgo.etcd.io/etcd/server/v3 {ETCD}\n\tk8s.io/kubernetes v1.{RELEASE}\n)\n\nreplace (\n"
+        "module calico-rs/kubernetes\n\ngo 1.26.0\n\nrequire (\n\tgo.etcd.io/etcd/server/v3 {ETCD}\n\tk8s.io/kubernetes v1.{number}\n)\n\nreplace (\n"
     );
     for name in STAGING {
-        let _ = writeln!(text, "\tk8s.io/{name} => k8s.io/{name} v0.{RELEASE}");
+        let _ = writeln!(text, "\tk8s.io/{name} => k8s.io/{name} v0.{number}");
     }
     text.push_str(")\n");
     text
 }
 
 /// Without these the programs call themselves v0.0.0, which clients take for too old.
-fn link_flags() -> String {
+fn link_flags(release: Release) -> String {
+    let number = release.number();
     let package = "k8s.io/component-base/version";
-    let minor = RELEASE.split('.').next().unwrap_or(RELEASE);
+    let minor = number.split('.').next().unwrap_or(number);
     format!(
-        "-s -w -X {package}.gitVersion=v1.{RELEASE} -X {package}.gitMajor=1 -X {package}.gitMinor={minor}"
+        "-s -w -X {package}.gitVersion=v1.{number} -X {package}.gitMajor=1 -X {package}.gitMinor={minor}"
     )
 }
 
@@ -262,11 +284,11 @@ mod tests {
 
     #[test]
     fn the_module_pins_every_part_to_one_release() {
-        let text = go_mod();
+        let text = go_mod(Release::Current);
         assert!(text.contains("\tk8s.io/kubernetes v1.36.3\n"), "{text}");
         assert_eq!(text.matches(" v0.36.3\n").count(), STAGING.len());
         assert!(text.contains("\tk8s.io/client-go => k8s.io/client-go v0.36.3\n"));
-        assert!(link_flags().contains("gitMinor=36"));
+        assert!(link_flags(Release::Current).contains("gitMinor=36"));
     }
 
     #[test]

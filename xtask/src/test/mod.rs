@@ -16,6 +16,7 @@ use anyhow::Result;
 
 use crate::arguments::{Depth, Options, Skips};
 use crate::process::{self, Program};
+use crate::setup::kubernetes::Release;
 use crate::workspace::Workspace;
 use crate::{codegen, setup, tidy};
 
@@ -32,10 +33,17 @@ const HUNG_AFTER: [(Depth, &str); 2] = [(Depth::Usual, "900"), (Depth::Deep, "72
 /// Random worlds, programs of operations and the like per property under `--deep`.
 const DEEP_CASES: &str = "10000";
 
+/// Tests that are run against an older Kubernetes too, under `--deep`.
+const ON_OLDER: [&str; 3] = [
+    "datastore kubernetes",
+    "datastore kubernetes_feed",
+    "testkit kubernetes",
+];
+
 /// Runs all steps; only a build that fails ends the run early.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     setup::run(options.consent)?;
-    let kubernetes = setup::kubernetes::run();
+    let kubernetes = setup::kubernetes::run(Release::Current);
     let mut tally = Tally::default();
     step(&mut tally, "format", || {
         cargo_step(workspace, &["fmt", "--all", "--check"])
@@ -83,6 +91,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
                     execute(test, options.depth, kubernetes.as_deref())
                 })?;
             }
+            if options.depth == Depth::Deep {
+                on_the_older_kubernetes(&mut tally, &tests)?;
+            }
             step(&mut tally, "documentation tests", || {
                 let output = process::cargo(workspace)
                     .args(["test", "--quiet", "--workspace", "--doc"])
@@ -93,6 +104,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         }
     }
     Ok(conclude(&tally, options.skips))
+}
+
+/// What a Kubernetes store does is asked of an older server too. The test of our CRDs is not among it: its admission policies
+/// are of a version that only newer servers serve.
+fn on_the_older_kubernetes(tally: &mut Tally, tests: &[TestBinary]) -> Result<()> {
+    let older = setup::kubernetes::run(Release::Older);
+    for test in tests.iter().filter(|test| ON_OLDER.contains(&&*test.label)) {
+        let label = format!("{} (older server)", test.label);
+        step(tally, &label, || match &older {
+            Some(directory) => execute(test, Depth::Usual, Some(directory)),
+            None => Ok(Tally::skipped(&label, "no older Kubernetes could be built")),
+        })?;
+    }
+    Ok(())
 }
 
 /// Runs one step and prints its line.
