@@ -72,8 +72,8 @@ pub(super) fn selector(owner: &AffinityOwner, family: Family) -> String {
     terms.join(",")
 }
 
-/// Completes the v3 object of an IPAM entry to what upstream writes as a custom resource: its labels, and lists that must
-/// not be absent.
+/// Completes the v3 object of an IPAM entry to what upstream writes as a custom resource: its labels, and fields that
+/// must not be absent.
 pub(super) fn complete(key: &StoreKey, object: &mut Object) {
     match key {
         StoreKey::Affinity(AffinityId { owner, block }) => {
@@ -89,6 +89,8 @@ pub(super) fn complete(key: &StoreKey, object: &mut Object) {
                     *slot = json!([]);
                 }
             }
+            // Nothing reads it, and both forms of the CRD require it.
+            spec.entry("strictAffinity").or_insert(false.into());
         }
         StoreKey::Handle(_) => {
             object_at(object.spec_mut(), "block");
@@ -97,7 +99,7 @@ pub(super) fn complete(key: &StoreKey, object: &mut Object) {
     }
 }
 
-/// What the first version of the custom resources has otherwise: a flag that is text, and one that nothing reads.
+/// What the first version of the custom resources has otherwise: a flag that is text.
 pub(super) fn stringly(kind: Kind, custom: &mut Map<String, Value>) {
     let Some(Value::Object(spec)) = custom.get_mut("spec") else {
         return;
@@ -105,9 +107,6 @@ pub(super) fn stringly(kind: Kind, custom: &mut Map<String, Value>) {
     if kind == Kind::BlockAffinity {
         let deleted = is_deleted(spec);
         spec.insert("deleted".to_owned(), deleted.to_string().into());
-    }
-    if kind == Kind::IpamBlock {
-        spec.entry("strictAffinity").or_insert(false.into());
     }
 }
 

@@ -186,14 +186,13 @@ fn blocks_affinities_handles_and_settings_are_resources() {
         .remove("affinity_claim_time")
         .expect("it was there");
     spec_map.insert("affinityClaimTime".to_owned(), time);
-    let mut v1 = spec.clone();
-    v1["strictAffinity"] = false.into();
+    spec["strictAffinity"] = false.into();
     check_ipam(
         Kind::IpamBlock,
         "/calico/ipam/v2/assignment/ipv4/block/10.65.0.64-30",
         &block,
         "10-65-0-64-30",
-        &v1,
+        &spec,
         &spec,
     );
 
