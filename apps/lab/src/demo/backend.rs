@@ -49,7 +49,7 @@ impl Backend {
             }
             Store::Kubernetes => {
                 let place = Place {
-                    namespace: Some(host.name().to_owned()),
+                    namespace: Some(host.path().into()),
                     ..Place::default()
                 };
                 let options = KubernetesOptions {
