@@ -5,4 +5,5 @@ pub mod objects;
 pub mod rng;
 pub mod servers;
 pub mod structural;
+pub mod upstream;
 pub mod worlds;

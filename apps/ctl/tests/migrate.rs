@@ -8,14 +8,6 @@ mod support;
 use datastore::{Datastore, EmbeddedStore, Entry, Write, block_on_ready};
 use support::{Ended, Lab};
 
-/// Keys and values as upstream's clients lay them down, one under the other.
-const UPSTREAM: &str = include_str!("golden/upstream_store.txt");
-
-fn entries() -> Vec<(&'static str, &'static str)> {
-    let lines: Vec<&str> = UPSTREAM.lines().collect();
-    lines.chunks(2).map(|pair| (pair[0], pair[1])).collect()
-}
-
 /// Two stores, one of which holds upstream's cluster.
 struct Move {
     lab: Lab,
@@ -25,8 +17,7 @@ impl Move {
     fn new() -> Move {
         let lab = Lab::new();
         let store = EmbeddedStore::open(lab.path("old.db")).unwrap();
-        let writes: Vec<Write> = entries()
-            .into_iter()
+        let writes: Vec<Write> = testkit::upstream::entries()
             .map(|(key, value)| Write::create(key, value))
             .collect();
         block_on_ready(store.commit(&writes)).unwrap();

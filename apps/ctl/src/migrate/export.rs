@@ -2,16 +2,18 @@
 //!
 //! One kind is in memory at a time. Lists are cut into documents that upstream's reader takes (10 MB at most).
 
+use api::kubernetes::Group;
 use api::{Kind, Object};
 use datastore::{Datastore, Entry, Query, Revision};
 use serde_json::Value;
 
-use super::Store;
 use super::ipam_part::{Aim, Writer};
-use super::kinds::{BESIDE, FROM_KUBERNETES, STREAM};
+use super::kinds::{BESIDE, FROM_KUBERNETES, STREAM, is_built_in};
 use super::names::Names;
 use super::prepared::tidied;
-use super::seal::{self, Seals};
+use super::progress::Progress;
+use super::seal::{self, OF_THE_STORE, Seals};
+use super::{Nature, Store};
 use crate::cli::{ExportArgs, Global};
 use crate::connect::{Purpose, connect};
 use crate::json::pretty;
@@ -24,15 +26,6 @@ use crate::yaml::to_yaml;
 
 /// How long a document gets before another one is begun.
 const DOCUMENT_BYTES: usize = 4 << 20;
-
-/// What upstream takes out of metadata.
-const LEFT_OUT: [&str; 5] = [
-    "uid",
-    "resourceVersion",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-];
 
 /// Fields of FelixConfiguration that older releases wrote in capitals.
 const ACTIONS: [&str; 4] = [
@@ -48,22 +41,22 @@ pub(crate) fn run(
     session: &mut Session<'_>,
 ) -> Result<Status, Failure> {
     let objects = connect(&args.config.config, Purpose::Maintain, global, session)?;
-    export(
-        Store::new(objects.store(), objects.choice()),
-        args.to,
-        session,
-    )
+    let nature = Nature::of(objects.choice().kind);
+    let store = Store::new(objects.store(), objects.choice());
+    export(store, nature, args.to, session)
 }
 
 /// Writes the file.
 pub(super) fn export<S: Datastore>(
     store: Store<'_, S>,
+    nature: Nature,
     aim: Aim,
     session: &mut Session<'_>,
 ) -> Result<Status, Failure> {
     let (information, locked_at) = locked(&store)?;
     let mut export = Export {
         store,
+        nature,
         aim,
         names: Names::default(),
         seals: Seals::default(),
@@ -124,6 +117,7 @@ fn object_of(entry: &Entry) -> Result<Object, String> {
 
 struct Export<'a, S> {
     store: Store<'a, S>,
+    nature: Nature,
     aim: Aim,
     names: Names,
     seals: Seals,
@@ -167,7 +161,7 @@ impl<S: Datastore> Export<'_, S> {
                 return None;
             }
         };
-        for field in LEFT_OUT {
+        for field in OF_THE_STORE {
             object.metadata_mut().remove(field);
         }
         give_rightful_name(&mut object);
@@ -225,20 +219,49 @@ impl<S: Datastore> Export<'_, S> {
         session.print(&writer.begin_ours(self.aim))?;
         if self.aim != Aim::Kubernetes {
             for kind in std::iter::once(Kind::NetworkPolicy).chain(BESIDE) {
-                for entry in self.entries(kind)?.0 {
-                    let object = self.object(&entry);
-                    let wanted =
-                        |object: &Object| kind != Kind::NetworkPolicy || is_from_kubernetes(object);
-                    if let Some(object) = object.filter(wanted) {
-                        self.progress.step(1, session);
-                        let value = object.into_value();
-                        self.seals.add(kind, &seal::of_object(&value));
-                        session.print(&writer.beside(&value))?;
-                    }
-                }
+                self.beside(kind, &mut writer, session)?;
             }
         }
         session.print(&writer.end(&self.seals.written()))
+    }
+
+    /// The objects of a kind that upstream's file has no room for.
+    fn beside(
+        &mut self,
+        kind: Kind,
+        writer: &mut Writer,
+        session: &mut Session<'_>,
+    ) -> Result<(), Failure> {
+        for entry in self.entries(kind)?.0 {
+            let Some(object) = self.object(&entry) else {
+                continue;
+            };
+            let of_kubernetes = self.nature == Nature::Kubernetes;
+            let stands_for_another = if kind == Kind::NetworkPolicy {
+                !is_from_kubernetes(&object)
+            } else if kind == Kind::Profile {
+                // Kubernetes has them by its namespaces and accounts, which an embedded store keeps as they are.
+                of_kubernetes && self.aim == Aim::Embedded && !is_built_in(kind, object.name())
+            } else {
+                of_kubernetes && self.aim == Aim::Etcdv3 && is_native(kind)
+            };
+            if stands_for_another {
+                continue;
+            }
+            let object = if is_native(kind) && self.aim == Aim::Etcdv3 {
+                profile_of(&object)
+            } else {
+                Some(object)
+            };
+            if let Some(object) = object {
+                self.progress.step(1, session);
+                let kind = object.kind();
+                let value = object.into_value();
+                self.seals.add(kind, &seal::of_object(&value));
+                session.print(&writer.beside(&value))?;
+            }
+        }
+        Ok(())
     }
 
     /// An IPAM entry as the file has it.
@@ -272,6 +295,29 @@ impl<S: Datastore> Export<'_, S> {
         let bytes = tidied(&key, value.to_string().into_bytes());
         Some((key, bytes))
     }
+}
+
+/// True for Kubernetes' objects that etcd has as profiles.
+fn is_native(kind: Kind) -> bool {
+    matches!(kind, Kind::Namespace | Kind::ServiceAccount)
+}
+
+/// The profile that stands for a namespace or a service account, as upstream makes it.
+fn profile_of(object: &Object) -> Option<Object> {
+    let mut object = object.clone();
+    let place = api::kubernetes::collections(Kind::Profile, Group::V3);
+    let place = place
+        .into_iter()
+        .find(|of| of.plural() == object.kind().plural())?;
+    // It is read as an API server would give it.
+    object.set_revision(1);
+    let bytes = Value::Object(object.value().clone()).to_string();
+    let reading = api::kubernetes::read(place, bytes.as_bytes()).ok()?;
+    let mut profile = Object::from_store(&reading.key?, &reading.value?, 1).ok()?;
+    for field in OF_THE_STORE {
+        profile.metadata_mut().remove(field);
+    }
+    Some(profile)
 }
 
 /// True for policies that Kubernetes' own were turned into.

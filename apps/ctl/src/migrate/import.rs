@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use datastore::{Datastore, StoreKind};
 use serde_json::Value;
 
-use super::Store;
 use super::input::{Input, Record, Section};
 use super::ipam_part::{Aim, Found};
 use super::kinds::IPAM;
 use super::prepared::Prepared;
 use super::seal::{self, Seals, Written};
-use super::target::{Nature, Target, Wanted};
+use super::target::{Suspects, Target, Wanted};
 use super::verify::verify;
+use super::{Nature, Store};
 use crate::cli::{Global, ImportArgs};
 use crate::connect::{Purpose, choose, open};
 use crate::outcome::{Failure, Status, bracketed, common_status};
@@ -39,10 +39,7 @@ pub(crate) fn run(
     let mut input = Input::open(filename, session)?;
     let survey = Survey::of(&mut input, session)?;
     survey.refuse_other_aim(choice.kind)?;
-    let nature = match choice.kind {
-        StoreKind::Kubernetes => Nature::Kubernetes,
-        StoreKind::Embedded | StoreKind::EtcdV3 => Nature::Plain,
-    };
+    let nature = Nature::of(choice.kind);
     let objects = open(choice, Purpose::Write)?;
     let store = Store::new(objects.store(), objects.choice());
     import(&mut input, &survey, Target::new(store, nature), session)
@@ -168,7 +165,10 @@ pub(super) fn import<S: Datastore>(
     mut target: Target<'_, S>,
     session: &mut Session<'_>,
 ) -> Result<Status, Failure> {
-    target.refuse_strangers(&survey.wanted)?;
+    let (mut strangers, suspects) = target.strangers(&survey.wanted)?;
+    let guilty = convict(input, &target, suspects, session)?;
+    strangers.extend(guilty.map(|named| format!("{named} is another one in the file")));
+    target.refuse(&strangers)?;
     if target.initialize_locked()? {
         session.line("Datastore locked.")?;
     }
@@ -229,7 +229,7 @@ pub(super) fn import<S: Datastore>(
         let what = "resource(s) that are not in files for Kubernetes";
         applied(before, &target, what, session)?;
     }
-    report(survey, &target, session)
+    report(input, survey, &target, session)
 }
 
 /// Reads a part of the file and writes some of it.
@@ -253,6 +253,32 @@ fn write<S: Datastore>(
         .and_then(|()| target.flush());
     progress.end(session);
     outcome
+}
+
+/// Looks at what is not as the file has it again, where an API server fills in fields; what is left is named.
+fn convict<S: Datastore>(
+    input: &mut Input,
+    target: &Target<'_, S>,
+    mut suspects: Suspects,
+    session: &mut Session<'_>,
+) -> Result<impl Iterator<Item = String> + use<S>, Failure> {
+    if target.nature == Nature::Kubernetes && !suspects.is_empty() {
+        let mut progress = Progress::new("Compared");
+        input.read(Section::Stream, &mut |record| {
+            progress.step(1, session);
+            if let Record::Object { value, .. } = record
+                && let Ok(one) = Prepared::object(value)
+                && suspects
+                    .get(one.key.as_str())
+                    .is_some_and(|(_, entry)| one.is_within(entry))
+            {
+                suspects.remove(one.key.as_str());
+            }
+            Ok(())
+        })?;
+        progress.end(session);
+    }
+    Ok(suspects.into_values().map(|(named, _)| named))
 }
 
 /// How much was done.
@@ -291,26 +317,38 @@ fn applied<S>(
 
 /// What went wrong, object by object; or that all is there.
 fn report<S: Datastore>(
+    input: &mut Input,
     survey: &Survey,
     target: &Target<'_, S>,
     session: &mut Session<'_>,
 ) -> Result<Status, Failure> {
-    let verified = verify(target, &survey.wanted)?;
+    let mut verified = verify(target, &survey.wanted)?;
+    let suspects = std::mem::take(&mut verified.suspects);
+    let suspected = suspects.len();
+    let wrong: Vec<String> = convict(input, target, suspects, session)?.collect();
+    let objects = verified.objects + suspected - wrong.len();
     session.line(format!(
-        "Verified {} resource(s) and {} IPAM resource(s) of the datastore against the file",
-        verified.objects, verified.entries
+        "Verified {objects} resource(s) and {} IPAM resource(s) of the datastore against the file",
+        verified.entries
     ))?;
     let mut failures = survey.failures.clone();
     failures.extend(target.tally.failures.iter().cloned());
-    let wrong = verified.wrong.into_iter();
-    failures.extend(wrong.map(|line| Failure::new(Status::CheckFailed, line)));
+    let missing = verified.missing.iter();
+    let missing = missing.map(|key| format!("{key} is not in the datastore"));
+    let wrong = wrong.iter();
+    let wrong = wrong.map(|key| format!("{key} reads back otherwise than the file has it"));
+    failures.extend(
+        missing
+            .chain(wrong)
+            .map(|line| Failure::new(Status::CheckFailed, line)),
+    );
     if failures.is_empty() {
         session.line(
             "Datastore information successfully imported. Please refer to the datastore migration documentation for next steps.",
         )?;
         return Ok(Status::Done);
     }
-    let done = verified.objects + verified.entries;
+    let done = objects + verified.entries;
     session.line(format!(
         "Partial success: applied {done} out of {} resources:",
         done + failures.len()

@@ -19,10 +19,28 @@ mod verify;
 pub(crate) use ipam_part::Aim;
 
 use datastore::{
-    CommitError, Datastore, Query, ReadError, Revision, Snapshot, Write, block_on_ready,
+    CommitError, Datastore, Query, ReadError, Revision, Snapshot, StoreKind, Write, block_on_ready,
 };
 
 use crate::outcome::{Failure, Status, chain};
+
+/// Which objects a store has of its own, and what it keeps of those that are written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// What is written is all there is.
+    Plain,
+    /// Nodes, endpoints, profiles and some policies are Kubernetes' own.
+    Kubernetes,
+}
+
+impl Nature {
+    fn of(kind: StoreKind) -> Nature {
+        match kind {
+            StoreKind::Kubernetes => Nature::Kubernetes,
+            StoreKind::Embedded | StoreKind::EtcdV3 => Nature::Plain,
+        }
+    }
+}
 
 /// A store as a migration sees it: read and written without a look at its lock.
 pub(crate) struct Store<'a, S> {

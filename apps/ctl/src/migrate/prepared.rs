@@ -7,7 +7,7 @@ use datastore::{Entry, Revision, Write};
 use serde_json::Value;
 
 use super::ipam_part::Pair;
-use super::seal::{self, Digest};
+use super::seal::{self, Digest, OF_THE_STORE};
 use crate::objects::{born, describe, field_error, keep_metadata};
 use crate::outcome::{Failure, Status, chain};
 
@@ -83,6 +83,28 @@ impl Prepared {
                 .map_err(|error| invalid(error.to_string()))?,
             content: Content::Entry(bytes),
         })
+    }
+
+    /// True if a store has it, and at most fields besides that an API server fills in where an author says nothing.
+    pub(super) fn is_within(&self, entry: &Entry) -> bool {
+        if of_stored(self.kind, entry).is_ok_and(|found| found == self.digest) {
+            return true;
+        }
+        let Content::Object(own) = &self.content else {
+            return false;
+        };
+        let Ok(mut there) = Object::from_store(&entry.key, &entry.value, entry.revision.get())
+        else {
+            return false;
+        };
+        let mut own = own.as_ref().clone();
+        for field in OF_THE_STORE {
+            own.metadata_mut().remove(field);
+            there.metadata_mut().remove(field);
+        }
+        // What an object's author says of its status, no API server takes.
+        own.value_mut().remove("status");
+        covers(&there.into_value(), &own.into_value())
     }
 
     /// The write that brings it into the store.

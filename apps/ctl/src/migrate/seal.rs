@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) type Digest = [u8; 32];
 
 /// Metadata that a store gives, and that is not the author's.
-const OF_THE_STORE: [&str; 8] = [
+pub(super) const OF_THE_STORE: [&str; 8] = [
     "uid",
     "resourceVersion",
     "generation",

@@ -6,12 +6,12 @@ use api::{Kind, Object};
 use datastore::{CommitError, CommitMode, Datastore, Entry, Query, Revision, Write};
 use serde_json::Value;
 
-use super::Store;
 use super::kinds::{BESIDE, FROM_KUBERNETES, IPAM, STREAM, is_built_in};
 use super::prepared::{Prepared, of_stored};
 use super::seal::Digest;
+use super::{Nature, Store};
 use crate::lock::is_locked;
-use crate::objects::{born, unique_id};
+use crate::objects::{born, described, unique_id};
 use crate::outcome::{Failure, Status, chain};
 
 /// How many entries are looked up, and written, at once at most.
@@ -23,17 +23,11 @@ const TRIES: usize = 20;
 /// How many strangers in the target are named.
 const NAMED: usize = 10;
 
-/// Which objects a target has of its own, and what it keeps of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nature {
-    /// What is written is all there is.
-    Plain,
-    /// Nodes and some policies are Kubernetes' own.
-    Kubernetes,
-}
-
 /// What is to be in the target: the digest of each entry by its key.
 pub(super) type Wanted = BTreeMap<Box<str>, Digest>;
+
+/// Entries that are not as the file has them at first sight, with what they are called.
+pub(super) type Suspects = BTreeMap<Box<str>, (String, Entry)>;
 
 /// What became of what was written.
 #[derive(Debug, Default)]
@@ -75,9 +69,10 @@ impl<'a, S: Datastore> Target<'a, S> {
         }
     }
 
-    /// Refuses a store that has anything but what is to be written.
-    pub(super) fn refuse_strangers(&self, wanted: &Wanted) -> Result<(), Failure> {
-        let mut strangers = Vec::new();
+    /// What the store has that is not to be written: what it is called, and, if the file has another one under its key, the
+    /// entry.
+    pub(super) fn strangers(&self, wanted: &Wanted) -> Result<(Vec<String>, Suspects), Failure> {
+        let (mut strangers, mut suspects) = (Vec::new(), Suspects::new());
         let kinds = STREAM.iter().chain(self.kinds_beside()).chain(&IPAM);
         for kind in kinds.copied() {
             if self.nature == Nature::Kubernetes && kind == Kind::Node {
@@ -94,15 +89,21 @@ impl<'a, S: Datastore> Target<'a, S> {
                 if is_built_in(kind, &name) || of_kubernetes {
                     continue;
                 }
-                let why = match (wanted.get(&entry.key), of_stored(kind, &entry)) {
-                    (None, _) => "is not in the file",
-                    (Some(wanted), Ok(found)) if *wanted == found => continue,
-                    (Some(_), _) => "is another one in the file",
-                };
-                let named = crate::objects::described(kind, place.namespace(), &name);
-                strangers.push(format!("{named} {why}"));
+                let named = described(kind, place.namespace(), &name);
+                match (wanted.get(&entry.key), of_stored(kind, &entry)) {
+                    (None, _) => strangers.push(format!("{named} is not in the file")),
+                    (Some(wanted), Ok(found)) if *wanted == found => {}
+                    (Some(_), _) => {
+                        suspects.insert(entry.key.clone(), (named, entry));
+                    }
+                }
             }
         }
+        Ok((strangers, suspects))
+    }
+
+    /// Refuses a store that has strangers.
+    pub(super) fn refuse(&self, strangers: &[String]) -> Result<(), Failure> {
         let Some(first) = strangers.first() else {
             return Ok(());
         };
@@ -183,6 +184,10 @@ impl<'a, S: Datastore> Target<'a, S> {
     /// Makes what every cluster has and the file has not.
     pub(super) fn built_in(&mut self) -> Result<(), Failure> {
         for object in api::built_in_objects() {
+            // There, profiles are what namespaces and service accounts have.
+            if self.nature == Nature::Kubernetes && object.kind() == Kind::Profile {
+                continue;
+            }
             match self.locked_commit(&[born(&object)?])? {
                 Ok(_) => {}
                 Err(error) if error.is_conflict() => {}
@@ -269,6 +274,9 @@ impl<'a, S: Datastore> Target<'a, S> {
         let there = self.store.read(&keys)?;
         for one in batch {
             match there.get(&one.key) {
+                None if self.nature == Nature::Kubernetes && one.kind == Kind::Node => {
+                    self.pass_over(&one);
+                }
                 None => {
                     writes.push(one.create()?);
                     new.push(one);
@@ -300,17 +308,11 @@ impl<'a, S: Datastore> Target<'a, S> {
             Err(CommitError::AlreadyExists { .. }) => {
                 let there = self.store.read(&[Query::key(one.key.as_str())])?;
                 match there.get(&one.key) {
+                    // It was among those that were made before the one that stopped them.
+                    Some(entry) if one.is_within(entry) => self.tally.written += 1,
                     Some(entry) => self.meet(one, entry)?,
                     None => self.fail(one, "it comes and goes while it is imported"),
                 }
-            }
-            Err(CommitError::NotFound { .. }) if one.kind == Kind::Node => {
-                let warning = format!(
-                    "[WARNING] Attempted to import node {one} that references a nonexistent Kubernetes node. Skipping that node. \
-                     Non-Kubernetes nodes are not supported in the Kubernetes datastore and will be skipped."
-                );
-                self.tally.warnings.push(warning);
-                self.tally.failed.insert(one.key.as_str().into());
             }
             Err(error) if is_of_one_entry(&error) => self.fail(one, &chain(&error)),
             Err(error) => return Err(self.interrupted(&error)),
@@ -320,7 +322,11 @@ impl<'a, S: Datastore> Target<'a, S> {
 
     /// What is to be written is there in some form.
     fn meet(&mut self, one: &Prepared, entry: &Entry) -> Result<(), Failure> {
-        if of_stored(one.kind, entry).is_ok_and(|found| found == one.digest) {
+        let same = match self.nature {
+            Nature::Plain => of_stored(one.kind, entry).is_ok_and(|found| found == one.digest),
+            Nature::Kubernetes => one.is_within(entry),
+        };
+        if same {
             self.tally.there += 1;
             return Ok(());
         }
@@ -336,6 +342,15 @@ impl<'a, S: Datastore> Target<'a, S> {
             Err(error) => return Err(self.interrupted(&error)),
         }
         Ok(())
+    }
+
+    /// A node that Kubernetes does not have.
+    fn pass_over(&mut self, node: &Prepared) {
+        self.tally.warnings.push(format!(
+            "[WARNING] Attempted to import {node} that references a nonexistent Kubernetes node. Skipping that node. \
+             Non-Kubernetes nodes are not supported in the Kubernetes datastore and will be skipped."
+        ));
+        self.tally.failed.insert(node.key.as_str().into());
     }
 
     pub(super) fn fail(&mut self, one: &Prepared, why: &str) {

@@ -10,18 +10,15 @@ use datastore::{
 };
 use serde_json::{Value, json};
 
-use super::Store;
 use super::export::export;
 use super::import::{Survey, import};
 use super::input::Input;
 use super::ipam_part::Aim;
 use super::prepared::of_stored;
-use super::target::{Nature, Target};
+use super::target::Target;
+use super::{Nature, Store};
 use crate::outcome::{Failure, Status};
 use crate::session::{Output, Session};
-
-/// Keys and values as upstream's clients lay them down.
-const UPSTREAM: &str = include_str!("../../tests/golden/upstream_store.txt");
 
 /// How a store fails when its time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +120,12 @@ fn with_session<T>(stdin: &str, run: impl FnOnce(&mut Session<'_>) -> T) -> (T, 
 
 fn file_of(store: &MemoryStore) -> String {
     let (outcome, file) = with_session("", |session| {
-        export(Store::new(store, "memory"), Aim::Embedded, session)
+        export(
+            Store::new(store, "memory"),
+            Nature::Plain,
+            Aim::Embedded,
+            session,
+        )
     });
     assert_eq!(outcome, Ok(Status::Done));
     file
@@ -142,12 +144,10 @@ fn into<S: Datastore>(store: &S, file: &str) -> Result<Status, Failure> {
 /// Upstream's cluster, locked.
 fn upstream() -> MemoryStore {
     let store = MemoryStore::new();
-    let lines: Vec<&str> = UPSTREAM.lines().collect();
-    let writes: Vec<Write> = lines
-        .chunks(2)
-        .map(|pair| {
-            let value = pair[1].replace("\"datastoreReady\":true", "\"datastoreReady\":false");
-            Write::create(pair[0], value)
+    let writes: Vec<Write> = testkit::upstream::entries()
+        .map(|(key, value)| {
+            let value = value.replace("\"datastoreReady\":true", "\"datastoreReady\":false");
+            Write::create(key, value)
         })
         .collect();
     block_on_ready(store.commit(&writes)).unwrap();

@@ -3,18 +3,21 @@
 use api::Kind;
 use datastore::Datastore;
 
+use super::Nature;
 use super::kinds::{IPAM, Part, STREAM, part};
 use super::prepared::of_stored;
-use super::target::{Nature, Target, Wanted};
+use super::target::{Suspects, Target, Wanted};
 use crate::outcome::Failure;
 
 /// What was read back.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Verified {
     pub(super) objects: usize,
     pub(super) entries: usize,
-    /// One line for each that is not as the file has it.
-    pub(super) wrong: Vec<String>,
+    /// The keys that are not there.
+    pub(super) missing: Vec<String>,
+    /// What is there and not as the file has it.
+    pub(super) suspects: Suspects,
 }
 
 /// Compares the store with what is wanted, but for what is known to have failed.
@@ -45,14 +48,11 @@ pub(super) fn verify<S: Datastore>(
                 };
                 *count += 1;
             } else {
-                let line = format!("{} reads back otherwise than the file has it", entry.key);
-                verified.wrong.push(line);
+                let named = entry.key.to_string();
+                verified.suspects.insert(entry.key.clone(), (named, entry));
             }
         }
     }
-    let gone = missing
-        .into_iter()
-        .map(|key| format!("{key} is not in the datastore"));
-    verified.wrong.extend(gone);
+    verified.missing = missing.into_iter().map(str::to_owned).collect();
     Ok(verified)
 }
