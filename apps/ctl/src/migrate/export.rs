@@ -11,7 +11,6 @@ use super::ipam_part::{Aim, Writer};
 use super::kinds::{BESIDE, FROM_KUBERNETES, STREAM, is_built_in};
 use super::names::Names;
 use super::prepared::tidied;
-use super::progress::Progress;
 use super::seal::{self, OF_THE_STORE, Seals};
 use super::{Nature, Store};
 use crate::cli::{ExportArgs, Global};
