@@ -9,7 +9,7 @@ usage: cargo xtask <verb>
   test  [--yes] [--deep] [--require all]
                                   format, lints, house rules, all tests; those that need root ask for it
   bench [-- ARGS]                 measure, each figure beside its floor
-  dist                            release binaries under dist/bin and dist/cni
+  dist                            release binaries under dist/bin and dist/cni, manual pages under dist/man
   tidy                            the house rules alone
   codegen [--check]               write deploy/crds from core/api/src/schema, or say what is not current
   bless                           rewrite the expected output of snapshot tests

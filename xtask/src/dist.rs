@@ -1,4 +1,4 @@
-//! Release binaries under the names people know: `dist/bin` and `dist/cni`.
+//! Release binaries under the names people know, `dist/bin` and `dist/cni`, and their manual pages, `dist/man`.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,12 @@ use crate::process::{self, Program};
 use crate::workspace::Workspace;
 
 /// Names under which the front is called; it dispatches on its own name.
-const FRONT_NAMES: &[&str] = &["calicoctl", "calico-node", "kubectl-calico"];
+const FRONT_NAMES: &[&str] = &[
+    "calicoctl",
+    "calico-node",
+    "kubectl-calico",
+    "kubectl_complete-calico",
+];
 
 /// Builds everything and lays it out.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -56,6 +61,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let second = plugins.join("calico-ipam");
     fs::hard_link(plugins.join("calico"), &second)
         .with_context(|| format!("cannot link {}", second.display()))?;
+    manual_pages(workspace, &binaries)?;
     for path in [
         binaries.join("calico"),
         binaries.join("calico-bench"),
@@ -75,6 +81,21 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         FRONT_NAMES.join(" ")
     );
     Ok(())
+}
+
+/// The command line tool writes its own pages; that of the agent is a file of ours.
+fn manual_pages(workspace: &Workspace, binaries: &Path) -> Result<()> {
+    let pages = workspace.root.join("dist/man");
+    fresh(&pages)?;
+    let users = pages.join("man1").display().to_string();
+    let calicoctl = binaries.join("calicoctl").display().to_string();
+    Program::new(&calicoctl).args(["man", &users]).run()?;
+    let administrators = pages.join("man8");
+    fresh(&administrators)?;
+    copy(
+        &workspace.root.join("deploy/man/calico-node.8"),
+        &administrators.join("calico-node.8"),
+    )
 }
 
 /// The triple rustc builds for when none is named.

@@ -1,6 +1,6 @@
 //! One binary under many names: what it does follows from the name it was started by, or from its first argument.
 //!
-//! `calicoctl ...` and `kubectl-calico ...` are `calico ctl ...`; `calico-node ...` is `calico component node ...`.
+//! `calicoctl ...`, `kubectl-calico ...` and `kubectl_complete-calico ...` are `calico ctl ...`; `calico-node ...` is `calico component node ...`.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -32,11 +32,11 @@ fn applet(args: Vec<OsString>) -> Applet {
     let name = args
         .first()
         .map(Path::new)
-        .and_then(Path::file_name)
+        .and_then(Path::file_stem)
         .and_then(|name| name.to_str())
         .unwrap_or("");
     match name {
-        "calicoctl" | "kubectl-calico" => return Applet::Ctl(args),
+        "calicoctl" | "kubectl-calico" | "kubectl_complete-calico" => return Applet::Ctl(args),
         "calico-node" => {
             let args = args.into_iter().skip(1).collect();
             return Applet::Component {
@@ -131,6 +131,10 @@ mod tests {
         assert_eq!(
             of(&["calico", "ctl", "get"]),
             Applet::Ctl(words(&["calicoctl", "get"]))
+        );
+        assert_eq!(
+            of(&["kubectl_complete-calico", "get", ""]),
+            Applet::Ctl(words(&["kubectl_complete-calico", "get", ""]))
         );
         let node = |args: &[&str]| Applet::Component {
             name: "node".to_owned(),

@@ -62,7 +62,7 @@ fn instead(command: &str) -> Option<Instead> {
     let of_the_machine = [
         "apt-get",
         "cargo ",
-        "cp -a dist/bin",
+        "cp -a dist/",
         "install -m 644",
         "systemctl daemon-reload",
         "rm /etc/systemd",

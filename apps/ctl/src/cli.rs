@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::migrate::Aim;
 use crate::outcome::ExitCodes;
+use crate::suggest;
 
 /// Where calicoctl looks for its configuration unless told otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/calico/calicoctl.cfg";
@@ -37,7 +38,9 @@ pub(crate) struct Global {
         long,
         global = true,
         default_value = "panic",
-        value_name = "LEVEL"
+        value_name = "LEVEL",
+        value_parser = suggest::levels(),
+        hide_possible_values = true
     )]
     pub(crate) log_level: String,
     /// The kubeconfig context to use
@@ -50,7 +53,13 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) allow_locked_datastore: bool,
     /// The store to use, whatever configuration and environment say: embedded, etcdv3, kubernetes
-    #[arg(long, global = true, value_name = "TYPE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TYPE",
+        value_parser = suggest::stores(),
+        hide_possible_values = true
+    )]
     pub(crate) datastore: Option<String>,
     /// What failures give the shell: 1 for all as upstream, or a number for each kind
     #[arg(long, global = true, value_enum, default_value_t, value_name = "LIST")]
@@ -92,6 +101,8 @@ pub(crate) enum Verb {
     Explain(ExplainArgs),
     /// Print a script that completes commands in a shell
     Completion(CompletionArgs),
+    /// Write manual pages, one for each command
+    Man(ManArgs),
     /// Show the versions of this program and of the cluster
     Version(VersionArgs),
 }
@@ -100,7 +111,7 @@ pub(crate) enum Verb {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ConfigArg {
     /// The file that says how to reach the store, in YAML or JSON
-    #[arg(short = 'c', long, default_value = DEFAULT_CONFIG, value_name = "FILE")]
+    #[arg(short = 'c', long, default_value = DEFAULT_CONFIG, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: PathBuf,
 }
 
@@ -116,7 +127,7 @@ pub(crate) struct NamespaceArg {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct FileArgs {
     /// A file or directory with objects in YAML or JSON; '-' is standard input
-    #[arg(short, long, value_name = "FILE|DIR|-")]
+    #[arg(short, long, value_name = "FILE|DIR|-", value_hint = ValueHint::AnyPath)]
     pub(crate) filename: Vec<String>,
     /// Read directories with all below them
     #[arg(short = 'R', long)]
@@ -144,6 +155,7 @@ pub(crate) struct CreateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
     /// The kind of the objects
+    #[arg(value_parser = suggest::kinds(), hide_possible_values = true, long_help = suggest::kind_help())]
     pub(crate) kind: Option<String>,
     /// Their names
     pub(crate) names: Vec<String>,
@@ -158,6 +170,7 @@ pub(crate) struct DeleteArgs {
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
     /// The kind of the objects
+    #[arg(value_parser = suggest::kinds(), hide_possible_values = true, long_help = suggest::kind_help())]
     pub(crate) kind: Option<String>,
     /// Their names; all if none is given
     pub(crate) names: Vec<String>,
@@ -165,7 +178,15 @@ pub(crate) struct GetArgs {
     pub(crate) files: FileArgs,
     /// ps, wide, yaml, json, name, custom-columns=A,B, custom-columns-file=FILE, go-template=TEXT or
     /// go-template-file=FILE
-    #[arg(short, long, default_value = "ps", value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        default_value = "ps",
+        value_name = "FORMAT",
+        value_parser = suggest::formats(),
+        hide_possible_values = true,
+        value_hint = ValueHint::Other
+    )]
     pub(crate) output: String,
     /// Objects of all namespaces
     #[arg(short = 'A', long, short_alias = 'a')]
@@ -179,6 +200,7 @@ pub(crate) struct GetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PatchArgs {
     /// The kind of the object
+    #[arg(value_parser = suggest::kinds(), hide_possible_values = true, long_help = suggest::kind_help())]
     pub(crate) kind: String,
     /// Its name
     pub(crate) name: String,
@@ -190,7 +212,9 @@ pub(crate) struct PatchArgs {
         short = 't',
         long = "type",
         default_value = "strategic",
-        value_name = "TYPE"
+        value_name = "TYPE",
+        value_parser = suggest::patches(),
+        hide_possible_values = true
     )]
     pub(crate) kind_of_patch: String,
     #[command(flatten)]
@@ -203,6 +227,7 @@ pub(crate) struct PatchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LabelArgs {
     /// The kind of the object
+    #[arg(value_parser = suggest::kinds(), hide_possible_values = true, long_help = suggest::kind_help())]
     pub(crate) kind: String,
     /// Its name
     pub(crate) name: String,
@@ -522,7 +547,13 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) world: Option<String>,
     /// json or yaml instead of text
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_parser = suggest::documents(),
+        hide_possible_values = true
+    )]
     pub(crate) output: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArg,
@@ -536,11 +567,19 @@ pub(crate) struct CompletionArgs {
     pub(crate) shell: Shell,
 }
 
+/// `man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The directory to write them to
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+}
+
 /// `version`.
 #[derive(Debug, Args)]
 pub(crate) struct VersionArgs {
     /// The file that says how to reach the store, in YAML or JSON
-    #[arg(short = 'c', long, default_value = DEFAULT_CONFIG, value_name = "FILE")]
+    #[arg(short = 'c', long, default_value = DEFAULT_CONFIG, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: PathBuf,
     /// Show the cluster's version again and again, this often, such as 5s
     #[arg(long, value_name = "DURATION")]

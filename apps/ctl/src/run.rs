@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufWriter, IsTerminal};
-use std::path::Path;
 use std::process::ExitCode;
 
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, ClusterVerb, DatastoreVerb, Global, IpamVerb, MigrateVerb, NodeVerb, Verb};
+use crate::command::{Program, command};
 use crate::migrate::lock::Readiness;
 use crate::outcome::{ExitCodes, Failure, Status};
 use crate::session::{Output, Session};
-use crate::{addresses, cluster, explain, migrate, node, verbs};
+use crate::{addresses, cluster, explain, migrate, node, suggest, verbs};
 
 /// Runs calicoctl on the arguments of a process, its own name first, with the process's streams and environment.
 pub fn run(args: Vec<OsString>) -> ExitCode {
@@ -45,10 +45,12 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
 
 /// Runs calicoctl on these arguments in this session; returns the exit code.
 pub fn run_with(args: Vec<OsString>, session: &mut Session<'_>) -> u8 {
-    let name = program_name(&args);
+    let program = Program::of(&args);
+    if program == Program::KubectlComplete {
+        return complete(&args, session);
+    }
     let codes = requested_codes(&args);
-    let command = Cli::command().name(name).bin_name(name);
-    let parsed = command
+    let parsed = command(program)
         .try_get_matches_from(args)
         .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
     let (outcome, codes) = match parsed {
@@ -71,16 +73,30 @@ pub fn run_with(args: Vec<OsString>, session: &mut Session<'_>) -> u8 {
     }
 }
 
-/// The name that help and errors use: that of the link this was started by.
-fn program_name(args: &[OsString]) -> &'static str {
-    let name = args
-        .first()
-        .and_then(|arg| Path::new(arg).file_name())
-        .and_then(|name| name.to_str());
-    match name {
-        Some("kubectl-calico") => "kubectl-calico",
-        _ => "calicoctl",
+/// Answers kubectl, which has the words of a command line after its own: a candidate a line, then what the shell should do
+/// where there is none (4: no files, 0: files), as kubectl's own completion says it.
+fn complete(args: &[OsString], session: &mut Session<'_>) -> u8 {
+    let words: Vec<String> = args
+        .iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let mut command = command(Program::KubectlComplete);
+    command.build();
+    let candidates = suggest::candidates(&command, &words);
+    let mut text = String::new();
+    for (candidate, about) in &candidates {
+        let tab = if about.is_empty() { "" } else { "\t" };
+        text += &format!("{candidate}{tab}{about}\n");
     }
+    text += if candidates.is_empty() {
+        ":0\n"
+    } else {
+        ":4\n"
+    };
+    let written = session.print(&text);
+    let flushed = session.out.flush();
+    u8::from(written.is_err() || flushed.is_err())
 }
 
 /// `--exit-codes`, for command lines that cannot be read otherwise.
@@ -144,10 +160,11 @@ fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {
         Verb::Node(NodeVerb::Run(args)) => node::run::run(args, global, session),
         Verb::Cluster(ClusterVerb::Diags(args)) => cluster::run(args, global, session),
         Verb::Completion(args) => {
-            let mut command = Cli::command();
-            clap_complete::generate(args.shell, &mut command, "calicoctl", &mut session.out);
+            let script = suggest::script(args.shell);
+            session.print(&script)?;
             Ok(Status::Done)
         }
+        Verb::Man(args) => verbs::man::run(args, session),
         Verb::Version(args) => verbs::version::run(args, global, session),
     }
 }

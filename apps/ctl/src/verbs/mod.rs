@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod label;
+pub(crate) mod man;
 pub(crate) mod patch;
 pub(crate) mod policy_names;
 pub(crate) mod version;
