@@ -162,7 +162,7 @@ fn whole_program() -> String {
         }
     };
     list("ENVIRONMENT", &ENVIRONMENT);
-    let file = "How the store is reached, in YAML or JSON; the environment goes before it, --datastore before both.";
+    let file = "How the store is reached, in YAML or JSON; it goes before the environment, and --datastore before both.";
     list("FILES", &[(crate::cli::DEFAULT_CONFIG, file)]);
     list("EXIT STATUS", &EXITS);
     roff.render()
