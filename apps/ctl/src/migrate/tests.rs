@@ -315,12 +315,19 @@ impl Rng {
     }
 }
 
-/// What is exported, imported and exported again is the same, byte for byte but for what stores give.
+/// Upstream's cluster as an import leaves it: with the defaults that its objects lack.
+fn admitted() -> MemoryStore {
+    let store = MemoryStore::new();
+    into(&store, &file_of(&upstream())).unwrap();
+    store
+}
+
+/// What is exported, imported and exported again is the same, but for what stores give.
 #[test]
 fn a_move_changes_nothing() {
     for seed in 1..=30 {
         let mut rng = Rng(0x9e37_79b9_7f4a_7c15 ^ seed);
-        let store = upstream();
+        let store = admitted();
         let kinds = [
             Kind::GlobalNetworkSet,
             Kind::NetworkSet,
