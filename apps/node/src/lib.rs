@@ -67,29 +67,41 @@ fn perform(command: Command, settings: &Settings) -> anyhow::Result<()> {
         }
         Command::Felix => {
             start_logs(settings);
-            agent(settings, open_store(settings)?, Ok(()))
+            agent(settings, open_store(settings)?, Some(Ok(())))
         }
         Command::Run => {
             start_logs(settings);
             // Refused here, nothing was written yet.
             converge::check()?;
             let store = open_store(settings)?;
-            match startup::run(settings, &store, &host::facts()?) {
-                Err(error) if !startup::may_pass(&error) => Err(error),
+            let started = match &store {
+                // What a store on this machine refuses is told before anything is written.
+                AnyStore::Embedded(_) | AnyStore::Memory(_) => {
+                    Some(startup::run(settings, &store, &host::facts()?))
+                }
+                // One behind a network may take its time, and unknown interfaces are to be shut meanwhile.
+                AnyStore::Etcd(_) | AnyStore::Kubernetes(_) => None,
+            };
+            match started {
+                Some(Err(error)) if !startup::may_pass(&error) => Err(error),
                 started => agent(settings, store, started),
             }
         }
     }
 }
 
-/// Runs the agent, after what may be left to do of the start-up.
-fn agent(settings: &Settings, store: AnyStore, started: anyhow::Result<()>) -> anyhow::Result<()> {
+/// Runs the agent, after what may be left to do of the start-up: `started` is how its first attempt ended, if there was one.
+fn agent(
+    settings: &Settings,
+    store: AnyStore,
+    started: Option<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     let probes = probes::Probes::new(Instant::now()).context("metrics")?;
     probes::serve(&probes, settings.health, settings.metrics)?;
     let parameters = parameters::Parameters::new(settings)?;
     let mut agent = agent::Agent::start(settings, parameters, store.clone(), probes)?;
-    if let Err(failed) = started {
-        let attempt = || startup::run(settings, &store, &host::facts()?);
+    let attempt = || startup::run(settings, &store, &host::facts()?);
+    if let Err(failed) = started.unwrap_or_else(attempt) {
         match agent.set_up(failed, attempt)? {
             SetUp::Done => {}
             SetUp::Stopped => return Ok(()),

@@ -116,3 +116,34 @@ fn an_agent_that_waits_can_be_told_to_stop() {
     });
     assert!(host.terminate().success(), "{}", host.log());
 }
+
+#[test]
+fn unknown_interfaces_are_shut_while_the_datastore_says_nothing() {
+    if skipped() {
+        return;
+    }
+    let mut host = Host::new(&PODS);
+    // It takes connections, and never answers.
+    let silent = host
+        .inside(|| TcpListener::bind("127.0.0.1:0"))
+        .expect("a port");
+    let place = silent.local_addr().expect("it is bound");
+    host.environment
+        .retain(|(name, _)| !name.contains("DATASTORE"));
+    host.environment
+        .push(("DATASTORE_TYPE".into(), "etcdv3".into()));
+    host.environment
+        .push(("ETCD_ENDPOINTS".into(), format!("http://{place}")));
+    host.launch();
+    until("the agent answers", LONG, || {
+        host.readiness().starts_with("HTTP/1.1 503")
+    });
+    until("its table stands", LONG, || {
+        host.ask("nft list tables").contains("table inet calico")
+    });
+    assert!(
+        !host.log().contains("waiting for the datastore"),
+        "not only after the first attempt has failed: {}",
+        host.log()
+    );
+}

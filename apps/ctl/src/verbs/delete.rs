@@ -115,7 +115,13 @@ fn delete(objects: &Objects, target: &Identity) -> Result<(), Failure> {
 
 /// A tier that holds policies stays: without it they would be enforced out of order.
 fn guard_tier(objects: &Objects, tier: &str) -> Result<(), Failure> {
-    for kind in [Kind::GlobalNetworkPolicy, Kind::NetworkPolicy] {
+    let kinds = [
+        Kind::GlobalNetworkPolicy,
+        Kind::NetworkPolicy,
+        Kind::StagedGlobalNetworkPolicy,
+        Kind::StagedNetworkPolicy,
+    ];
+    for kind in kinds {
         let policies = objects.list(kind, None)?.objects;
         if let Some(policy) = policies
             .iter()
