@@ -95,11 +95,13 @@ impl Add<'_> {
     }
 
     fn run(&self, netns: &NetNs, done: &mut Done) -> Result<Outcome, CniError> {
-        let mut machine = attachment::assignment(self.conf, self.call, &self.node)?;
+        let mut machine = self
+            .store
+            .assignment(attachment::request(self.conf, self.call, &self.node)?);
         let own = self.queries();
         let mut queries = own.clone();
         if self.is_own_ipam() {
-            queries.extend(datastore::queries_of(&mut machine));
+            queries.extend(self.store.queries_of(&mut machine));
         }
         let lock = self
             .is_own_ipam()

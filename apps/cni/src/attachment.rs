@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use datastore::{Query, Snapshot, Write};
 use ipam::Owner;
-use ipam::assign::{Assign, PoolRef, Reach, Request, Want, assign};
-use ipam::{Machine, sweep};
+use ipam::assign::{PoolRef, Reach, Request, Want};
+use ipam::sweep;
 use linux::sysctl::BootId;
 use model::{AffinityOwner, Family, Key, PoolUse, Resource, WorkloadEndpoint, WorkloadEndpointId};
 
@@ -54,12 +54,8 @@ pub(crate) fn removals(
         .collect()
 }
 
-/// The assignment that a configuration and a call ask for.
-pub(crate) fn assignment(
-    conf: &NetConf,
-    call: &Call,
-    node: &str,
-) -> Result<Machine<Assign>, CniError> {
+/// The addresses that a configuration and a call ask for.
+pub(crate) fn request(conf: &NetConf, call: &Call, node: &str) -> Result<Request, CniError> {
     let mut wanted: Vec<IpAddr> = conf.wanted_addresses()?;
     for text in call.arg("IP").into_iter().flat_map(|list| list.split(',')) {
         wanted.push(conf::address(text)?);
@@ -90,7 +86,7 @@ pub(crate) fn assignment(
                 .hint("set ipam.assign_ipv4 or ipam.assign_ipv6 to \"true\""),
         );
     }
-    Ok(assign(Request {
+    Ok(Request {
         owner: AffinityOwner::Host(node.into()),
         wanted: wants,
         taker: taker(conf, call, node),
@@ -98,9 +94,9 @@ pub(crate) fn assignment(
         namespace: identity::pod(call).map(|pod| pod.namespace.into()),
         max_blocks: None,
         host_reserved: None,
-        reach: Reach::AllBlocks,
+        reach: Reach::default(),
         now: store::now(),
-    }))
+    })
 }
 
 fn taker(conf: &NetConf, call: &Call, node: &str) -> Owner {

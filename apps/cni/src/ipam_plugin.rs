@@ -23,14 +23,13 @@ pub(crate) fn add(
 ) -> Result<Outcome, CniError> {
     conf.check_name()?;
     let node = identity::node_name(conf)?;
-    let mut machine = attachment::assignment(conf, call, &node)?;
+    let request = attachment::request(conf, call, &node)?;
     let store = store::open(conf, variables)?;
+    let mut machine = store.assignment(request);
     let information = api::key_text(&Key::ClusterInformation)
         .into_iter()
         .map(Query::key);
-    let queries: Vec<Query> = information
-        .chain(datastore::queries_of(&mut machine))
-        .collect();
+    let queries: Vec<Query> = information.chain(store.queries_of(&mut machine)).collect();
     let _lock = lock::addresses(conf, log);
     let snapshot = store.read(&queries)?;
     store::check_ready(&snapshot)?;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use datastore::{
-    AnyStore, Close, CommitError, Datastore, DriveError, FileSettings, Options, Query, Snapshot,
-    StoreChoice, StoreRequest, Write, block_on_ready,
+    AnyStore, Close, CommitError, Datastore, DriveError, FileSettings, Options, Query, Ranges,
+    Snapshot, StoreChoice, StoreRequest, Write, block_on_ready,
 };
+use ipam::assign::{Assign, Reach, Request, assign};
 use ipam::{Machine, Operation, Timestamp};
 use model::{ClusterInformation, Key, Resource};
 
@@ -133,6 +134,20 @@ impl Store {
     /// How many requests were made.
     pub(crate) fn requests(&self) -> u64 {
         self.inner.stats().requests()
+    }
+
+    /// An assignment that reads first what is quickest to read of this store.
+    pub(crate) fn assignment(&self, request: Request) -> Machine<Assign> {
+        let reach = match self.inner.capabilities().ranges {
+            Ranges::Cheap => Reach::AllBlocks,
+            Ranges::Dear => Reach::OwnBlocks,
+        };
+        assign(Request { reach, ..request })
+    }
+
+    /// What an operation reads first.
+    pub(crate) fn queries_of<O: Operation>(&self, machine: &mut Machine<O>) -> Vec<Query> {
+        datastore::queries_of(&self.inner, machine)
     }
 
     /// Runs an IPAM operation. `more` is read with each of its reads, and `beside` may add writes to its commit, so that

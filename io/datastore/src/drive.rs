@@ -1,12 +1,17 @@
 //! Lets an IPAM machine work on a store: its questions become reads, its writes a commit. The one driver of all programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::Kind;
 use ipam::{Change, Entry, Expect, Machine, Operation, Reply, Step};
-use model::{AffinityOwner, Family, Key};
+use model::{AffinityOwner, Cidr, Family, Key, Resource};
 
-use crate::{CommitError, CommitMode, Datastore, Query, ReadError, Revision, Snapshot, Write};
+use crate::{
+    CommitError, CommitMode, Datastore, Query, Ranges, ReadError, Revision, Snapshot, Write,
+};
+
+/// So many blocks are read by one request.
+const AT_ONCE: usize = 64;
 
 /// What is read and written beside an operation's own reads and writes, so that both together are one request each.
 pub struct Beside<'a, E> {
@@ -74,10 +79,11 @@ pub async fn drive_beside<S: Datastore, O: Operation, E>(
     loop {
         reply = match machine.step(reply) {
             Step::Read(wanted) => {
-                let snapshot = match beside.first.take() {
+                let mut snapshot = match beside.first.take() {
                     Some(snapshot) => snapshot,
                     None => read(store, beside.queries, &wanted).await?,
                 };
+                add_named_blocks(store, &wanted, &mut snapshot).await?;
                 extra = (beside.writes)(&snapshot).map_err(DriveError::Beside)?;
                 Reply::Snapshot(ipam_entries(&snapshot))
             }
@@ -94,10 +100,14 @@ pub async fn drive_beside<S: Datastore, O: Operation, E>(
     }
 }
 
-/// What an operation reads first, for callers that read it together with something else.
-pub fn queries_of<O: Operation>(machine: &mut Machine<O>) -> Vec<Query> {
+/// What an operation reads first of `store`, for callers that read it together with something else.
+pub fn queries_of<S: Datastore, O: Operation>(store: &S, machine: &mut Machine<O>) -> Vec<Query> {
+    let ranges = store.capabilities().ranges;
     match machine.step(Reply::Start) {
-        Step::Read(queries) => queries.iter().flat_map(translate).collect(),
+        Step::Read(wanted) => wanted
+            .iter()
+            .flat_map(|one| translate(one, ranges))
+            .collect(),
         Step::Commit(_) | Step::Done(_) => Vec::new(),
     }
 }
@@ -125,7 +135,8 @@ async fn read<S: Datastore, E>(
     wanted: &[ipam::Query],
 ) -> Result<Snapshot, DriveError<E>> {
     let mut queries = more.to_vec();
-    for query in wanted.iter().flat_map(translate) {
+    let ranges = store.capabilities().ranges;
+    for query in wanted.iter().flat_map(|one| translate(one, ranges)) {
         if !queries.contains(&query) {
             queries.push(query);
         }
@@ -179,33 +190,85 @@ async fn commit<S: Datastore, E>(store: &S, writes: &[Write]) -> Result<Reply, D
     }
 }
 
-fn translate(query: &ipam::Query) -> Vec<Query> {
+/// Reads the blocks that affinities and handles of the snapshot name, where not all blocks were read with these.
+///
+/// They are of a later moment than the rest. An operation holds every object to the revision it saw, so what changed in
+/// between is a conflict, as it would be after the read.
+async fn add_named_blocks<S: Datastore, E>(
+    store: &S,
+    wanted: &[ipam::Query],
+    snapshot: &mut Snapshot,
+) -> Result<(), DriveError<E>> {
+    if store.capabilities().ranges == Ranges::Cheap {
+        return Ok(());
+    }
+    let blocks = named_blocks(wanted, &ipam_entries(snapshot));
+    let keys: Vec<Query> = blocks
+        .into_iter()
+        .filter_map(|block| api::key_text(&Key::Block(block)))
+        .filter(|key| snapshot.get(key).is_none())
+        .map(Query::key)
+        .collect();
+    for some in keys.chunks(AT_ONCE) {
+        let read = store.read(some).await.map_err(DriveError::Read)?;
+        snapshot.entries.extend(read.entries);
+    }
+    snapshot.entries.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(())
+}
+
+/// The blocks that answer the queries which name none themselves.
+fn named_blocks(wanted: &[ipam::Query], entries: &[Entry]) -> BTreeSet<Cidr> {
+    let mut blocks = BTreeSet::new();
+    for query in wanted {
+        for entry in entries {
+            match (query, &entry.key, &entry.value) {
+                (ipam::Query::OwnBlocks(owner), Key::Affinity(id), _) if id.owner == *owner => {
+                    blocks.insert(id.block);
+                }
+                (
+                    ipam::Query::HandleBlocks(wanted),
+                    Key::Handle(id),
+                    Some(Resource::Handle(handle)),
+                ) if id == wanted => {
+                    blocks.extend(handle.blocks.keys());
+                }
+                (_, _, _) => {}
+            }
+        }
+    }
+    blocks
+}
+
+/// What answers a query, but for the blocks of [`named_blocks`] where ranges are dear.
+fn translate(query: &ipam::Query, ranges: Ranges) -> Vec<Query> {
     let prefix = |kind: Kind| Query::prefix(api::store_prefix(kind, None));
     let blocks = || prefix(Kind::IpamBlock);
+    // A join cannot be asked of a store. On this machine all blocks are one range, and quickly read.
+    let joined = || (ranges == Ranges::Cheap).then(blocks);
     let with_blocks = |prefixes: Vec<String>| -> Vec<Query> {
         let affinities = prefixes.into_iter().map(Query::prefix);
-        affinities.chain([blocks()]).collect()
+        affinities.chain(joined()).collect()
     };
     match query {
         ipam::Query::Key(key) => api::key_text(key).into_iter().map(Query::key).collect(),
         ipam::Query::Pools => vec![prefix(Kind::IpPool)],
         ipam::Query::Reservations => vec![prefix(Kind::IpReservation)],
-        // A join cannot be asked of the store; all blocks are one range of it, and they are few.
         ipam::Query::OwnBlocks(AffinityOwner::Host(host)) => with_blocks(
             Family::ALL
                 .map(|family| api::host_affinities_prefix(host, family))
                 .to_vec(),
         ),
-        ipam::Query::OwnBlocks(AffinityOwner::Virtual(_)) | ipam::Query::AllAffinities => {
+        ipam::Query::OwnBlocks(AffinityOwner::Virtual(_)) => {
             with_blocks(api::store_prefixes(Kind::BlockAffinity, None))
+        }
+        ipam::Query::AllAffinities => {
+            let affinities = api::store_prefixes(Kind::BlockAffinity, None).into_iter();
+            affinities.map(Query::prefix).collect()
         }
         ipam::Query::HandleBlocks(id) => {
             let handle = api::key_text(&Key::Handle(id.clone()));
-            handle
-                .into_iter()
-                .map(Query::key)
-                .chain([blocks()])
-                .collect()
+            handle.into_iter().map(Query::key).chain(joined()).collect()
         }
         ipam::Query::Blocks(_) | ipam::Query::AllBlocks => vec![blocks()],
         ipam::Query::AllHandles => vec![prefix(Kind::IpamHandle)],

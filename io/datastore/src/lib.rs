@@ -36,7 +36,7 @@ pub use kubernetes::KubernetesStore;
 pub use memory::MemoryStore;
 pub use remote::{Backoff, RemoteError, Trouble};
 pub use seam::{
-    Capabilities, CommitMode, Datastore, Entry, Lifetimes, Query, Revision, Snapshot, Stats,
+    Capabilities, CommitMode, Datastore, Entry, Lifetimes, Query, Ranges, Revision, Snapshot, Stats,
 };
 pub use watch::{Watch, WatchMode};
 pub use write::{MAX_VALUE_BYTES, MAX_WRITES, Write, WriteOp};

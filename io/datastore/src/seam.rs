@@ -123,6 +123,8 @@ pub struct Capabilities {
     pub commit: CommitMode,
     /// Whether it takes [`Write::put_for`].
     pub lifetimes: Lifetimes,
+    /// What reading a whole range costs beside a second request.
+    pub ranges: Ranges,
     /// Over what time those who must list again spread it, so that a store many follow is not asked by all at once.
     pub relist_spread: Duration,
 }
@@ -137,6 +139,15 @@ pub enum CommitMode {
     },
     /// One after the other in the order given, stopping at the first that fails: what was written before stays.
     OneByOne,
+}
+
+/// What reading a whole range costs beside a second request for the few keys of it that are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ranges {
+    /// Less: the store is on this machine.
+    Cheap,
+    /// More: everything read crosses a network, from a server that many ask.
+    Dear,
 }
 
 /// Whether a store removes keys on its own when their time is over.
@@ -155,6 +166,7 @@ impl Capabilities {
             at_most: crate::MAX_WRITES,
         },
         lifetimes: Lifetimes::Refused,
+        ranges: Ranges::Cheap,
         relist_spread: Duration::ZERO,
     };
 }

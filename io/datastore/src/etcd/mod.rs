@@ -19,7 +19,7 @@ pub use srv::{SrvAnswer, SrvRecord, srv_records};
 
 use crate::remote::{Limits, Reactor, RemoteError, queue};
 use crate::seam::{
-    Capabilities, CommitMode, Datastore, Lifetimes, Query, Revision, Snapshot, Stats,
+    Capabilities, CommitMode, Datastore, Lifetimes, Query, Ranges, Revision, Snapshot, Stats,
 };
 use crate::{CommitError, EtcdSettings, ReadError, StorageError, Watch, WatchError, Write};
 use endpoints::Endpoints;
@@ -37,6 +37,7 @@ const CAPABILITIES: Capabilities = Capabilities {
         at_most: MAX_OPERATIONS,
     },
     lifetimes: Lifetimes::Kept,
+    ranges: Ranges::Dear,
     relist_spread: RELIST_SPREAD,
 };
 

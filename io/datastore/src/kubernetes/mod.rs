@@ -23,7 +23,7 @@ use crate::remote::{Reactor, RemoteError};
 use crate::seam::{Datastore, Query, Revision, Snapshot, Stats};
 use crate::write::{validate, validate_key};
 use crate::{
-    Capabilities, CommitError, CommitMode, Feed, Lifetimes, ReadError, StorageError, Watch,
+    Capabilities, CommitError, CommitMode, Feed, Lifetimes, Ranges, ReadError, StorageError, Watch,
     WatchError, Write,
 };
 
@@ -33,6 +33,7 @@ use client::Client;
 const CAPABILITIES: Capabilities = Capabilities {
     commit: CommitMode::OneByOne,
     lifetimes: Lifetimes::Refused,
+    ranges: Ranges::Dear,
     relist_spread: Duration::from_secs(2),
 };
 
