@@ -76,18 +76,19 @@ pub async fn drive_beside<S: Datastore, O: Operation, E>(
 ) -> Result<O::Outcome, DriveError<E>> {
     let mut reply = Reply::Start;
     let mut extra = Vec::new();
+    let mut seen = Seen::default();
     loop {
         reply = match machine.step(reply) {
             Step::Read(wanted) => {
-                let mut snapshot = match beside.first.take() {
-                    Some(snapshot) => snapshot,
-                    None => read(store, beside.queries, &wanted).await?,
-                };
-                add_named_blocks(store, &wanted, &mut snapshot).await?;
-                extra = (beside.writes)(&snapshot).map_err(DriveError::Beside)?;
-                Reply::Snapshot(ipam_entries(&snapshot))
+                seen.read(store, &wanted, &mut beside).await?;
+                extra = (beside.writes)(&seen.snapshot).map_err(DriveError::Beside)?;
+                Reply::Snapshot(ipam_entries(&seen.snapshot))
             }
-            Step::Commit(writes) => make(store, writes, std::mem::take(&mut extra)).await?,
+            Step::Commit(writes) => {
+                // What is read after a commit must show what it has written.
+                seen = Seen::default();
+                make(store, writes, std::mem::take(&mut extra)).await?
+            }
             Step::Done(outcome) => {
                 // The operation had nothing to write, but its caller may.
                 let rest = std::mem::take(&mut extra);
@@ -129,19 +130,65 @@ pub fn ipam_entries(snapshot: &Snapshot) -> Vec<Entry> {
     snapshot.entries.iter().filter_map(entry).collect()
 }
 
-async fn read<S: Datastore, E>(
-    store: &S,
-    more: &[Query],
-    wanted: &[ipam::Query],
-) -> Result<Snapshot, DriveError<E>> {
-    let mut queries = more.to_vec();
-    let ranges = store.capabilities().ranges;
-    for query in wanted.iter().flat_map(|one| translate(one, ranges)) {
-        if !queries.contains(&query) {
-            queries.push(query);
+/// What was read since the last commit.
+#[derive(Default)]
+struct Seen {
+    queries: Vec<Query>,
+    snapshot: Snapshot,
+}
+
+impl Seen {
+    /// Reads what an operation wants, and what its caller wants beside it. Where ranges are dear only what was not read yet.
+    async fn read<S: Datastore, E>(
+        &mut self,
+        store: &S,
+        wanted: &[ipam::Query],
+        beside: &mut Beside<'_, E>,
+    ) -> Result<(), DriveError<E>> {
+        let ranges = store.capabilities().ranges;
+        let mut queries = beside.queries.to_vec();
+        for query in wanted.iter().flat_map(|one| translate(one, ranges)) {
+            if !queries.contains(&query) {
+                queries.push(query);
+            }
         }
+        match (beside.first.take(), ranges) {
+            (Some(first), _) => self.snapshot = first,
+            (None, Ranges::Cheap) => self.snapshot = read(store, &queries).await?,
+            (None, Ranges::Dear) => {
+                let news: Vec<Query> = queries
+                    .iter()
+                    .filter(|query| !self.queries.contains(query))
+                    .cloned()
+                    .collect();
+                let fresh = read(store, &news).await?;
+                self.merge(&news, fresh);
+            }
+        }
+        self.queries = queries;
+        add_named_blocks(store, wanted, &mut self.snapshot).await
     }
-    store.read(&queries).await.map_err(DriveError::Read)
+
+    /// Takes in what answers more queries. It is of a later moment than the rest: an operation holds every object to the
+    /// revision it saw, so what changed in between is a conflict, as it would be after the read.
+    fn merge(&mut self, queries: &[Query], fresh: Snapshot) {
+        let read_again = |key: &str| {
+            queries.iter().any(|query| match query {
+                Query::Key(one) => key == one,
+                Query::Prefix(prefix) => key.starts_with(prefix),
+            })
+        };
+        if self.queries.is_empty() {
+            self.snapshot.revision = fresh.revision;
+        }
+        self.snapshot.entries.retain(|old| !read_again(&old.key));
+        self.snapshot.entries.extend(fresh.entries);
+        self.snapshot.entries.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+}
+
+async fn read<S: Datastore, E>(store: &S, queries: &[Query]) -> Result<Snapshot, DriveError<E>> {
+    store.read(queries).await.map_err(DriveError::Read)
 }
 
 /// Makes an operation's writes and what stands beside them: all at once where the store can, else in the order given, which
@@ -191,9 +238,6 @@ async fn commit<S: Datastore, E>(store: &S, writes: &[Write]) -> Result<Reply, D
 }
 
 /// Reads the blocks that affinities and handles of the snapshot name, where not all blocks were read with these.
-///
-/// They are of a later moment than the rest. An operation holds every object to the revision it saw, so what changed in
-/// between is a conflict, as it would be after the read.
 async fn add_named_blocks<S: Datastore, E>(
     store: &S,
     wanted: &[ipam::Query],
@@ -210,7 +254,7 @@ async fn add_named_blocks<S: Datastore, E>(
         .map(Query::key)
         .collect();
     for some in keys.chunks(AT_ONCE) {
-        let read = store.read(some).await.map_err(DriveError::Read)?;
+        let read = read(store, some).await?;
         snapshot.entries.extend(read.entries);
     }
     snapshot.entries.sort_by(|a, b| a.key.cmp(&b.key));
