@@ -1,7 +1,8 @@
 //! What shells and kubectl are offered, and what this program is called where it is a plugin of kubectl.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::io::{ErrorKind, Write as _};
+use std::process::{Command, Stdio};
 
 use ctl::{Output, Session, run_with};
 
@@ -31,10 +32,23 @@ fn bash(script: &str, words: &[&str]) -> Option<Vec<String>> {
         quoted[last],
         quoted[last - 1],
     );
-    let output = Command::new("bash")
-        .args(["--norc", "-c", &program])
-        .output()
-        .ok()?;
+    // Over standard input: the script is longer than an argument may be.
+    let mut child = match Command::new("bash")
+        .args(["--norc", "-s"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+    {
+        Ok(child) => child,
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => panic!("bash cannot be started: {error}"),
+    };
+    let mut input = child.stdin.take().expect("it is piped");
+    input
+        .write_all(program.as_bytes())
+        .expect("bash reads its program");
+    drop(input);
+    let output = child.wait_with_output().expect("bash ends");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Some(text.lines().map(str::to_owned).collect())
 }
