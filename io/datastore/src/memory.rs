@@ -70,13 +70,13 @@ impl Datastore for MemoryStore {
         let mut state = self.lock();
         state.stats.watches += 1;
         state.watchers.push(Arc::downgrade(&wake));
-        Ok(Watch::new(Source::Memory(MemorySource {
+        Ok(Watch::new(MemorySource {
             store: self.clone(),
             prefixes: prefixes.iter().map(|&prefix| prefix.into()).collect(),
             position: from,
             lost: None,
             wake,
-        })))
+        }))
     }
 
     fn stats(&self) -> Stats {
@@ -194,7 +194,7 @@ fn revision_of(event: &Event) -> Revision {
 }
 
 /// One watch's place in the log.
-pub(crate) struct MemorySource {
+struct MemorySource {
     store: MemoryStore,
     prefixes: Vec<Box<str>>,
     position: Revision,
@@ -203,12 +203,12 @@ pub(crate) struct MemorySource {
     wake: Arc<OwnedFd>,
 }
 
-impl MemorySource {
-    pub(crate) const fn revision(&self) -> Revision {
+impl Source for MemorySource {
+    fn revision(&self) -> Revision {
         self.position
     }
 
-    pub(crate) fn drain(&mut self) -> Result<Vec<Event>, WatchError> {
+    fn drain(&mut self) -> Result<Vec<Event>, WatchError> {
         // Emptied before looking: what comes in after the look makes it readable again.
         let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
         let state = self.store.lock();
@@ -231,7 +231,9 @@ impl MemorySource {
         self.position = state.revision;
         Ok(events)
     }
+}
 
+impl MemorySource {
     fn wants(&self, event: &Event) -> bool {
         let key = match event {
             Event::Put(entry) => &entry.key,

@@ -11,8 +11,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::embedded::EmbeddedSource;
-use crate::memory::MemorySource;
 use crate::remote::{RemoteSource, Trouble};
 use crate::{Event, Revision, WatchError};
 
@@ -21,7 +19,7 @@ use crate::{Event, Revision, WatchError};
 /// Events come in batches that hold whole transactions, so what stood together in one commit arrives together. A watch
 /// that fell behind the store's memory of changes ends with [`Event::Resync`].
 pub struct Watch {
-    source: Source,
+    source: Box<dyn Source>,
 }
 
 /// How a watch learns of changes.
@@ -38,49 +36,53 @@ pub enum WatchMode {
     },
 }
 
-pub(crate) enum Source {
-    Embedded(Box<EmbeddedSource>),
-    Memory(MemorySource),
-    Remote(RemoteSource),
+/// Where a watch's events come from: one per kind of store. Its descriptor becomes readable when `drain` may find something.
+pub(crate) trait Source: AsFd + Send {
+    /// How it learns of changes.
+    fn mode(&self) -> &WatchMode {
+        &WatchMode::Woken
+    }
+
+    /// Everything up to here has been drained.
+    fn revision(&self) -> Revision;
+
+    /// What is there since the last call. Never blocks.
+    fn drain(&mut self) -> Result<Vec<Event>, WatchError>;
+
+    /// Why nothing comes for now. A store on this machine has no such times.
+    fn trouble(&self) -> Option<Trouble> {
+        None
+    }
 }
 
 impl Watch {
-    pub(crate) const fn new(source: Source) -> Self {
-        Self { source }
+    pub(crate) fn new(source: impl Source + 'static) -> Self {
+        Self {
+            source: Box::new(source),
+        }
     }
 
     /// A watch that a network store's IO thread fills.
     #[must_use]
-    pub const fn remote(source: RemoteSource) -> Self {
-        Self::new(Source::Remote(source))
+    pub fn remote(source: RemoteSource) -> Self {
+        Self::new(source)
     }
 
     /// How this watch learns of changes.
     #[must_use]
     pub fn mode(&self) -> &WatchMode {
-        match &self.source {
-            Source::Embedded(source) => source.mode(),
-            Source::Memory(_) | Source::Remote(_) => &WatchMode::Woken,
-        }
+        self.source.mode()
     }
 
     /// Everything up to here has been handed out: where another watch could continue.
     #[must_use]
     pub fn revision(&self) -> Revision {
-        match &self.source {
-            Source::Embedded(source) => source.revision(),
-            Source::Memory(source) => source.revision(),
-            Source::Remote(source) => source.revision(),
-        }
+        self.source.revision()
     }
 
     /// The next batch if there is one already, else nothing. Never blocks.
     pub fn try_next(&mut self) -> Result<Vec<Event>, WatchError> {
-        match &mut self.source {
-            Source::Embedded(source) => source.drain(),
-            Source::Memory(source) => source.drain(),
-            Source::Remote(source) => Ok(source.drain()),
-        }
+        self.source.drain()
     }
 
     /// The next batch, waited for at most `timeout`; empty if there was none in that time.
@@ -111,10 +113,7 @@ impl Watch {
     /// Why nothing comes for now; it goes on by itself when it can. A store on this machine has no such times.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        match &self.source {
-            Source::Embedded(_) | Source::Memory(_) => None,
-            Source::Remote(source) => source.trouble(),
-        }
+        self.source.trouble()
     }
 }
 
@@ -122,11 +121,7 @@ impl Watch {
 /// waiting, call `try_next` until it gives nothing.
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.source {
-            Source::Embedded(source) => source.as_fd(),
-            Source::Memory(source) => source.as_fd(),
-            Source::Remote(source) => source.as_fd(),
-        }
+        self.source.as_fd()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::chain::{Base, ChainName, Policy, TableId};
+use super::chain::{Base, Policy, TableId};
+use super::names::{ChainName, SetName};
 use super::rule::Rule;
-use super::set::{Element, Key, SetName, SetType};
+use super::set::{Element, Key, SetType};
 
 /// Where a rule goes within its chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,11 +1,11 @@
 //! Tables and chains, and the [`Ruleset`]: all that our table should hold.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
+use super::names::{ChainName, SetName};
 use super::rule::Rule;
-use super::set::{Set, SetName};
+use super::set::Set;
 
 /// The family of a table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -47,46 +47,6 @@ impl TableId {
     pub fn upstream() -> [Self; 3] {
         [TableFamily::Ip, TableFamily::Ip6, TableFamily::Arp]
             .map(|family| Self::new(family, "calico"))
-    }
-}
-
-/// A chain's name. The kernel takes up to 255 bytes; `nft` reads back letters, digits and `/ \ _ . -` after a letter.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ChainName(Arc<str>);
-
-impl ChainName {
-    /// A chain's name.
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self(name.into())
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for ChainName {
-    fn from(name: &str) -> Self {
-        Self::new(name)
-    }
-}
-
-impl From<String> for ChainName {
-    fn from(name: String) -> Self {
-        Self::new(name)
-    }
-}
-
-impl From<&ChainName> for ChainName {
-    fn from(name: &ChainName) -> Self {
-        name.clone()
-    }
-}
-
-impl fmt::Display for ChainName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use super::bytes::{Bytes, IfPattern, Prefix};
-use super::expr::{Anonymous, CmpOp, Expr, Membership, PortRange, SetRef};
+use super::expr::{Anonymous, CmpOp, Expr, Membership, SetRef};
 use super::field::{CtDirection, FibKey, FibResult, Field, NfProto};
 use super::flags::{CtState, CtStatus};
+use super::names::PortRange;
 use super::rule::Rule;
 use super::set::{Element, Elements, Key, KeyType, Matching, SetKind, SetType};
 

@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::chain::ChainName;
 use super::expr::{
-    Expr, Log, LogLevel, LogTarget, MarkPlace, MarkSource, Nat, NatKind, PortRange, Rate,
-    RejectWith, Scope, Verdict,
+    Expr, Log, LogLevel, LogTarget, MarkPlace, MarkSource, Nat, NatKind, Rate, RejectWith, Scope,
 };
 use super::flags::NatFlags;
-use super::rule::{Rule, one_line};
+use super::names::{ChainName, PortRange, Verdict, one_line};
+use super::rule::Rule;
 
 impl Rule {
     /// Sets the selected bits of the packet's mark to these and keeps the others.

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::Batch;
-use super::chain::{Chain, ChainName, Ruleset};
+use super::chain::{Chain, Ruleset};
+use super::names::{ChainName, SetName};
 use super::observed::ObservedTable;
 use super::plan::{Conflict, Steps, rebuild};
-use super::set::{Element, Elements, Key, Set, SetName};
+use super::set::{Element, Elements, Key, Set};
 
 /// What becomes of one set.
 #[derive(Clone, PartialEq, Eq, Debug)]

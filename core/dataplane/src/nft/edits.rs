@@ -2,7 +2,7 @@
 //! all at once where that is shorter or the handles are not known.
 
 use super::batch::{Op, Position};
-use super::chain::ChainName;
+use super::names::ChainName;
 use super::observed::ObservedRule;
 use super::rule::Rule;
 

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::bytes::Bytes;
-use super::chain::ChainName;
 use super::field::Field;
 use super::flags::NatFlags;
-use super::set::{Elements, SetName, SetType};
+use super::names::{ChainName, PortRange, SetName, Verdict};
+use super::set::{Elements, SetType};
 
 /// A comparison with one constant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -62,33 +62,6 @@ impl From<&str> for SetRef {
     }
 }
 
-/// What becomes of the packet.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Verdict {
-    /// On to the following base chain.
-    Accept,
-    /// Gone.
-    Drop,
-    /// On with the following rule.
-    Continue,
-    /// Back to the rule after the one that jumped here.
-    Return,
-    /// To another chain, and back at its end.
-    Jump(ChainName),
-    /// To another chain, and from there to where this one was jumped from.
-    Goto(ChainName),
-}
-
-impl Verdict {
-    /// The chain it leads to.
-    pub fn target(&self) -> Option<&ChainName> {
-        match self {
-            Self::Jump(chain) | Self::Goto(chain) => Some(chain),
-            Self::Accept | Self::Drop | Self::Continue | Self::Return => None,
-        }
-    }
-}
-
 /// A mark that can be written and read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum MarkPlace {
@@ -112,33 +85,6 @@ pub enum MarkSource {
         /// The bits flipped afterwards.
         xor: u32,
     },
-}
-
-/// Ports, first to last.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct PortRange {
-    /// The lowest.
-    pub first: u16,
-    /// The highest; the same as the first for a single port.
-    pub last: u16,
-}
-
-impl From<u16> for PortRange {
-    fn from(port: u16) -> Self {
-        Self {
-            first: port,
-            last: port,
-        }
-    }
-}
-
-impl From<std::ops::RangeInclusive<u16>> for PortRange {
-    fn from(ports: std::ops::RangeInclusive<u16>) -> Self {
-        Self {
-            first: *ports.start(),
-            last: *ports.end(),
-        }
-    }
 }
 
 /// What an address translation changes, and to what.

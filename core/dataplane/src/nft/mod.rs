@@ -16,6 +16,7 @@ mod edits;
 mod expr;
 mod field;
 mod flags;
+mod names;
 mod observed;
 mod plan;
 mod print;
@@ -25,22 +26,19 @@ mod words;
 
 pub use batch::{Batch, Op, Position};
 pub use bytes::{Bytes, IfPattern, Prefix};
-pub use chain::{
-    Base, Chain, ChainKind, ChainName, Hook, Policy, Ruleset, TableFamily, TableId, priority,
-};
+pub use chain::{Base, Chain, ChainKind, Hook, Policy, Ruleset, TableFamily, TableId, priority};
 pub use delta::Delta;
 pub use expr::{
     Anonymous, CmpOp, Expr, Log, LogLevel, LogTarget, MarkPlace, MarkSource, Membership, Nat,
-    NatKind, PortRange, Rate, RateUnit, RejectWith, Scope, SetRef, Verdict,
+    NatKind, Rate, RateUnit, RejectWith, Scope, SetRef,
 };
 pub use field::{CtDirection, FibKey, FibResult, Field, NfProto};
 pub use flags::{CtState, CtStatus, NatFlags};
+pub use names::{ChainName, Comment, PortRange, SetName, Verdict};
 pub use observed::{
     Handles, ObservedBase, ObservedChain, ObservedRule, ObservedSet, ObservedTable, Presence,
     Unknown,
 };
 pub use plan::diff;
-pub use rule::{Comment, Rule, proto};
-pub use set::{
-    Element, Elements, Key, KeyType, Load, Matching, Part, Set, SetKind, SetName, SetType,
-};
+pub use rule::{Rule, proto};
+pub use set::{Element, Elements, Key, KeyType, Load, Matching, Part, Set, SetKind, SetType};

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::batch::{Batch, Op, Position};
-use super::chain::{Base, Chain, ChainName, Ruleset, TableId};
+use super::chain::{Base, Chain, Ruleset, TableId};
+use super::names::{ChainName, SetName};
 use super::rule::Rule;
-use super::set::{Element, Elements, Set, SetName, SetType};
+use super::set::{Element, Elements, Set, SetType};
 
 /// A rule found in the kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]

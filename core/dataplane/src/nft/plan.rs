@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::batch::{Batch, Op};
-use super::chain::{Chain, ChainName, Ruleset};
+use super::chain::{Chain, Ruleset};
 use super::edits;
+use super::names::{ChainName, SetName};
 use super::observed::{ObservedBase, ObservedSet, ObservedTable, Presence};
-use super::set::{Element, Elements, Key, Set, SetName, SetType};
+use super::set::{Element, Elements, Key, Set, SetType};
 
 /// The changes that turn the observed table into the desired one; none if they are equal. What is not desired, whoever
 /// put it there, is removed, and so are upstream's tables.

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::bytes::{Bytes, Prefix};
 use super::chain::{Base, Chain, ChainKind, Hook, Policy, Ruleset, TableFamily, TableId};
-use super::rule::{Comment, proto};
+use super::names::Comment;
+use super::rule::proto;
 use super::set::{Elements, Key, KeyType, Load, Matching, Set, SetKind, SetType};
 
 impl Display for Ruleset {

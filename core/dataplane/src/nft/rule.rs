@@ -1,8 +1,7 @@
 //! Rules and the words to write them with.
 
-use super::chain::ChainName;
 use super::expr::Expr;
-use super::set::SetName;
+use super::names::{ChainName, Comment, SetName};
 
 /// Numbers of protocols and address types that rules are written with.
 pub mod proto {
@@ -22,53 +21,6 @@ pub mod proto {
     pub const UDPLITE: u8 = 136;
     /// A host's own address, as a routing lookup tells it (linux/rtnetlink.h).
     pub const RTN_LOCAL: u32 = 2;
-}
-
-/// A comment on a rule or an element: one line of at most 127 bytes, as `nft` reads it back.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Comment(Box<str>);
-
-/// Bytes of a comment or a log prefix that the kernel and its tools take.
-const MAX_TEXT: usize = 127;
-
-/// One line without quotes, cut to what the kernel and its tools take.
-pub(super) fn one_line(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len().min(MAX_TEXT));
-    for c in text.chars() {
-        let c = if c == '"' || c == '\\' || c.is_control() {
-            '\''
-        } else {
-            c
-        };
-        if clean.len() + c.len_utf8() > MAX_TEXT {
-            break;
-        }
-        clean.push(c);
-    }
-    clean
-}
-
-impl Comment {
-    /// The text with quotes and control characters replaced, cut to what the kernel's tools can show.
-    pub fn new(text: &str) -> Self {
-        Self(one_line(text).into())
-    }
-
-    /// The text as the kernel holds it, which may be another hand's.
-    pub fn verbatim(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<T: AsRef<str>> From<T> for Comment {
-    fn from(text: T) -> Self {
-        Self::new(text.as_ref())
-    }
 }
 
 /// Conditions and deeds in order, with a comment for people.

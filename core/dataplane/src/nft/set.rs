@@ -1,53 +1,10 @@
 //! Sets and verdict maps: their types, keys and elements.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::bytes::{Bytes, IFNAME_LEN, IfPattern, Prefix};
-use super::expr::{PortRange, Verdict};
-use super::rule::Comment;
-
-/// A set's name, under the same rules as [`super::ChainName`]; sets and maps share one space of names.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct SetName(Arc<str>);
-
-impl SetName {
-    /// A set's name.
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self(name.into())
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for SetName {
-    fn from(name: &str) -> Self {
-        Self::new(name)
-    }
-}
-
-impl From<String> for SetName {
-    fn from(name: String) -> Self {
-        Self::new(name)
-    }
-}
-
-impl From<&SetName> for SetName {
-    fn from(name: &SetName) -> Self {
-        name.clone()
-    }
-}
-
-impl fmt::Display for SetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use super::names::{Comment, PortRange, SetName, Verdict};
 
 /// The type of a key, or of one part of a concatenated key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -6,11 +6,12 @@ use std::net::IpAddr;
 
 use super::bytes::{Bytes, IFNAME_LEN, Prefix};
 use super::expr::{
-    CmpOp, Expr, Log, LogLevel, LogTarget, MarkPlace, MarkSource, Membership, Nat, NatKind,
-    PortRange, Rate, RateUnit, RejectWith, Scope, SetRef, Verdict,
+    CmpOp, Expr, Log, LogLevel, LogTarget, MarkPlace, MarkSource, Membership, Nat, NatKind, Rate,
+    RateUnit, RejectWith, Scope, SetRef,
 };
 use super::field::{FibKey, FibResult, Field};
 use super::flags::{CtState, CtStatus};
+use super::names::{PortRange, Verdict};
 use super::print::{elements, joined, text, value};
 use super::rule::{Rule, proto};
 use super::set::KeyType;

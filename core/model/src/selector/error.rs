@@ -19,23 +19,3 @@ pub struct ParseError {
 fn hint_suffix(hint: Option<&'static str>) -> String {
     hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
 }
-
-/// The word or character at the start of `rest`, as an error shows it.
-pub(super) fn shown(rest: &str) -> String {
-    const LIMIT: usize = 24;
-    let Some(first) = rest.chars().next() else {
-        return "the end".to_owned();
-    };
-    let word = rest
-        .bytes()
-        .take_while(|&byte| super::lexer::is_label_byte(byte))
-        .count();
-    if word == 0 {
-        return format!("{first:?}");
-    }
-    if word > LIMIT {
-        format!("{:?}...", &rest[..LIMIT])
-    } else {
-        format!("{:?}", &rest[..word])
-    }
-}

@@ -4,7 +4,7 @@
 //! tokens made beforehand: the parser says what it is looking for.
 
 use super::MAX_LABEL_LENGTH;
-use super::error::{ParseError, shown};
+use super::error::ParseError;
 
 /// The text and how much of it is read.
 pub(super) struct Lexer<'a> {
@@ -33,7 +33,7 @@ const WORD_OPERATORS: [(&[&str], Operator); 5] = [
     (&["in"], Operator::In),
 ];
 
-pub(super) fn is_label_byte(byte: u8) -> bool {
+fn is_label_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-')
 }
 
@@ -172,4 +172,21 @@ fn words_length(text: &str, words: &[&str]) -> Option<usize> {
     }
     let adjoining = text[length..].bytes().next().is_some_and(is_label_byte);
     (!adjoining).then_some(length)
+}
+
+/// The word or character at the start of `rest`, as an error shows it.
+fn shown(rest: &str) -> String {
+    const LIMIT: usize = 24;
+    let Some(first) = rest.chars().next() else {
+        return "the end".to_owned();
+    };
+    let word = rest.bytes().take_while(|&byte| is_label_byte(byte)).count();
+    if word == 0 {
+        return format!("{first:?}");
+    }
+    if word > LIMIT {
+        format!("{:?}...", &rest[..LIMIT])
+    } else {
+        format!("{:?}", &rest[..word])
+    }
 }

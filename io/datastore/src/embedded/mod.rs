@@ -23,10 +23,10 @@ use std::time::Duration;
 
 pub use backup::{BackupError, BackupReport};
 pub use restore::RestoreReport;
-pub(crate) use watch::EmbeddedSource;
+use watch::EmbeddedSource;
 
 use crate::seam::{Capabilities, Datastore, Query, Revision, Snapshot, Stats};
-use crate::watch::{Source, Watch};
+use crate::watch::Watch;
 use crate::{CommitError, ReadError, StorageError, WatchError, Write};
 use commit::Queue;
 use session::{Access, Slot};
@@ -151,7 +151,7 @@ impl EmbeddedStore {
     pub fn watch_sync(&self, prefixes: &[&str], from: Revision) -> Result<Watch, WatchError> {
         self.inner.watches.fetch_add(1, Ordering::Relaxed);
         let source = EmbeddedSource::open(&self.inner.path, &self.inner.options, prefixes, from)?;
-        Ok(Watch::new(Source::Embedded(Box::new(source))))
+        Ok(Watch::new(source))
     }
 
     /// Forgets all changes but the last `keep` commits; watches behind that get [`Event::Resync`](crate::Event::Resync).

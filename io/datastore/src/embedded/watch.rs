@@ -9,6 +9,7 @@ use super::notify::Notify;
 use super::schema::{self, Seq};
 use super::session::Session;
 use super::{Missing, Options};
+use crate::watch::Source;
 use crate::{Entry, Event, Revision, StorageError, WatchError, WatchMode};
 
 /// A batch ends after the transaction in which it reaches this many events, or this many bytes.
@@ -18,7 +19,7 @@ const BATCH_BYTES: usize = 16 << 20;
 const AFTER: &str = "SELECT seq, key, value FROM log WHERE seq > ?1 ORDER BY seq";
 
 /// One watch's place in the log.
-pub(crate) struct EmbeddedSource {
+pub(super) struct EmbeddedSource {
     session: Session,
     notify: Notify,
     prefixes: Vec<Box<str>>,
@@ -57,32 +58,6 @@ impl EmbeddedSource {
         })
     }
 
-    pub(crate) const fn mode(&self) -> &WatchMode {
-        self.notify.mode()
-    }
-
-    pub(crate) const fn revision(&self) -> Revision {
-        self.position
-    }
-
-    /// What is there since the last call, if the kernel told of anything.
-    pub(crate) fn drain(&mut self) -> Result<Vec<Event>, WatchError> {
-        let woken = self.notify.clear();
-        match self.state {
-            State::Lost { compacted } => return Ok(vec![Event::Resync { compacted }]),
-            State::Idle if !woken => return Ok(Vec::new()),
-            State::Idle | State::Look => {}
-        }
-        // Whatever fails below is tried again at the next call.
-        self.state = State::Look;
-        match self.session.ensure_in_place("watch") {
-            Ok(()) => {}
-            Err(StorageError::Replaced { .. }) => return Ok(self.lost(self.position)),
-            Err(error) => return Err(error.into()),
-        }
-        self.look()
-    }
-
     fn look(&mut self) -> Result<Vec<Event>, WatchError> {
         let session = &self.session;
         let failed = |error| session.failed("watch", error);
@@ -105,6 +80,34 @@ impl EmbeddedSource {
     fn lost(&mut self, compacted: Revision) -> Vec<Event> {
         self.state = State::Lost { compacted };
         vec![Event::Resync { compacted }]
+    }
+}
+
+impl Source for EmbeddedSource {
+    fn mode(&self) -> &WatchMode {
+        self.notify.mode()
+    }
+
+    fn revision(&self) -> Revision {
+        self.position
+    }
+
+    /// What is there since the last call, if the kernel told of anything.
+    fn drain(&mut self) -> Result<Vec<Event>, WatchError> {
+        let woken = self.notify.clear();
+        match self.state {
+            State::Lost { compacted } => return Ok(vec![Event::Resync { compacted }]),
+            State::Idle if !woken => return Ok(Vec::new()),
+            State::Idle | State::Look => {}
+        }
+        // Whatever fails below is tried again at the next call.
+        self.state = State::Look;
+        match self.session.ensure_in_place("watch") {
+            Ok(()) => {}
+            Err(StorageError::Replaced { .. }) => return Ok(self.lost(self.position)),
+            Err(error) => return Err(error.into()),
+        }
+        self.look()
     }
 }
 

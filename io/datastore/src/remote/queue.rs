@@ -9,7 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Task, Trouble, Wakeup};
-use crate::{Event, Revision};
+use crate::watch::Source;
+use crate::{Event, Revision, WatchError};
 
 /// How much may wait in a queue.
 #[derive(Clone, Copy, Debug)]
@@ -174,25 +175,27 @@ impl RemoteSource {
         self._filler = Some(filler);
         self
     }
+}
 
-    pub(crate) const fn revision(&self) -> Revision {
+impl Source for RemoteSource {
+    fn revision(&self) -> Revision {
         self.position
     }
 
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
+    fn trouble(&self) -> Option<Trouble> {
         self.shared.lock().trouble.clone()
     }
 
-    pub(crate) fn drain(&mut self) -> Vec<Event> {
+    fn drain(&mut self) -> Result<Vec<Event>, WatchError> {
         // Emptied before looking: what comes in after the look makes it readable again.
         self.shared.wake.clear();
         let mut state = self.shared.lock();
         if let Some(compacted) = state.lost {
-            return vec![Event::Resync { compacted }];
+            return Ok(vec![Event::Resync { compacted }]);
         }
         state.bytes = 0;
         self.position = state.revision;
-        std::mem::take(&mut state.events)
+        Ok(std::mem::take(&mut state.events))
     }
 }
 
@@ -228,6 +231,10 @@ mod tests {
         bytes: 1000,
     };
 
+    fn drained(source: &mut RemoteSource) -> Vec<Event> {
+        source.drain().expect("a queue's source never fails")
+    }
+
     fn put(key: &str, value: usize, at: u64) -> Event {
         Event::Put(Entry {
             key: key.into(),
@@ -245,7 +252,7 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(source.revision(), Revision::ZERO);
-        let events = source.drain();
+        let events = drained(&mut source);
         assert!(events.len() <= LIMITS.events);
         for (key, last) in [("/0", 99), ("/1", 100), ("/2", 98)] {
             assert!(events.contains(&put(key, 1, last)), "{key}");
@@ -256,7 +263,7 @@ mod tests {
             Event::Resync { compacted } => *compacted,
         }));
         assert_eq!(source.revision(), Revision::new(100));
-        assert!(source.drain().is_empty());
+        assert!(drained(&mut source).is_empty());
     }
 
     #[test]
@@ -270,15 +277,15 @@ mod tests {
         let lost = [Event::Resync {
             compacted: Revision::new(11),
         }];
-        assert_eq!(source.drain(), lost);
-        assert_eq!(source.drain(), lost, "it stays so");
+        assert_eq!(drained(&mut source), lost);
+        assert_eq!(drained(&mut source), lost, "it stays so");
 
         let (sink, mut source) = queue(Revision::ZERO, LIMITS).unwrap();
         sink.push(vec![put("/a", 600, 1)], Revision::new(1))
             .unwrap();
         sink.push(vec![put("/b", 600, 2)], Revision::new(2))
             .unwrap();
-        assert!(matches!(source.drain()[..], [Event::Resync { .. }]));
+        assert!(matches!(drained(&mut source)[..], [Event::Resync { .. }]));
     }
 
     #[test]
@@ -299,7 +306,7 @@ mod tests {
         sink.push(Vec::new(), Revision::new(7)).unwrap();
         sink.trouble(None);
         assert_eq!(source.trouble(), None);
-        assert!(source.drain().is_empty());
+        assert!(drained(&mut source).is_empty());
         assert_eq!(
             source.revision(),
             Revision::new(7),
