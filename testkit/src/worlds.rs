@@ -9,11 +9,11 @@ use std::sync::Arc;
 use calc::{Packet, Transport};
 use model::selector::Selector;
 use model::{
-    Action, AssignmentMode, Cidr, DefaultAction, EncapMode, EndpointPort, EntityMatch, Family,
-    HostEndpoint, HostEndpointId, HttpMatch, IcmpMatch, IpPool, Key, Labels, NetworkSet,
-    NetworkSetId, Order, Policy, PolicyId, PolicyKind, PolicyTypes, PortMatch, PortRange, Profile,
-    Protocol, Resource, Rule, ServiceRef, Staged, Tier, Update, WorkloadEndpoint,
-    WorkloadEndpointId,
+    Action, AssignmentMode, Cidr, DefaultAction, EncapMode, EndpointPort, EndpointSlice,
+    EndpointSliceId, EntityMatch, Family, HostEndpoint, HostEndpointId, HttpMatch, IcmpMatch,
+    IpPool, Key, Labels, NetworkSet, NetworkSetId, Order, Policy, PolicyId, PolicyKind,
+    PolicyTypes, PortMatch, PortRange, Profile, Protocol, Resource, Rule, ServiceRef, Staged, Tier,
+    Update, WorkloadEndpoint, WorkloadEndpointId,
 };
 
 use crate::rng::Rng;
@@ -26,6 +26,7 @@ const NAMESPACES: [&str; 2] = ["red", "blue"];
 const TIERS: [&str; 4] = ["default", "security", "platform", "lost"];
 const PROFILES: [&str; 4] = ["kns.red", "kns.blue", "ksa.red.web", "absent"];
 const PORT_NAMES: [&str; 3] = ["http", "dns", "peer"];
+const SERVICES: [&str; 2] = ["front", "back"];
 const PORTS: [u16; 4] = [53, 80, 81, 9000];
 const ADDRESSES: [&str; 10] = [
     "10.0.0.1",
@@ -117,7 +118,7 @@ pub fn update(rng: &mut Rng) -> Update {
 }
 
 fn key(rng: &mut Rng) -> Key {
-    match rng.below(20) {
+    match rng.below(22) {
         0..6 => Key::WorkloadEndpoint(WorkloadEndpointId {
             node: text(rng, &NODES),
             orchestrator: "k8s".into(),
@@ -135,6 +136,10 @@ fn key(rng: &mut Rng) -> Key {
         }),
         15..17 => Key::Tier(text(rng, &TIERS[..3])),
         17..19 => Key::Profile(text(rng, &PROFILES[..3])),
+        19..21 => Key::EndpointSlice(EndpointSliceId {
+            namespace: text(rng, &NAMESPACES),
+            name: text(rng, &["e1", "e2", "e3"]),
+        }),
         _ => Key::IpPool(text(rng, &["pool-1", "pool-2"])),
     }
 }
@@ -182,7 +187,9 @@ fn resource(rng: &mut Rng, key: &Key) -> Resource {
             ]),
         }),
         Key::Profile(name) => Resource::Profile(Arc::new(profile(rng, name))),
+        Key::EndpointSlice(_) => Resource::EndpointSlice(endpoint_slice(rng)),
         Key::IpPool(_)
+        | Key::Service(_)
         | Key::Node(_)
         | Key::IpReservation(_)
         | Key::IpamConfig
@@ -280,6 +287,15 @@ fn network_set(rng: &mut Rng, id: &NetworkSetId) -> NetworkSet {
         labels,
         profiles,
         nets: rng.several(4, net),
+    }
+}
+
+/// One or two families, ports several times and none at all, now of this service and now of that.
+fn endpoint_slice(rng: &mut Rng) -> EndpointSlice {
+    EndpointSlice {
+        service: text(rng, &SERVICES),
+        addresses: rng.several(4, address),
+        ports: rng.several(3, |rng| (*rng.pick(&PROTOCOLS[..4]), *rng.pick(&PORTS))),
     }
 }
 
@@ -416,9 +432,9 @@ fn entity(rng: &mut Rng) -> EntityMatch {
         not_ports: rng
             .maybe(10, |rng| rng.several(2, port))
             .unwrap_or_default(),
-        service: rng.maybe(1, |rng| ServiceRef {
+        service: rng.maybe(12, |rng| ServiceRef {
             namespace: text(rng, &NAMESPACES),
-            name: "svc".into(),
+            name: text(rng, &SERVICES),
         }),
     }
 }

@@ -152,9 +152,11 @@ fn parts(kind: Kind) -> Parts {
         | Kind::KubeControllersConfiguration
         | Kind::IpamHandle
         | Kind::Namespace => (&["NAME"], &["NAME"], &[NAME]),
-        Kind::ServiceAccount | Kind::KubernetesNetworkPolicy | Kind::LiveMigration => {
-            (&["NAME"], &["NAME"], &[NAME, NAMESPACE])
-        }
+        Kind::ServiceAccount
+        | Kind::KubernetesNetworkPolicy
+        | Kind::LiveMigration
+        | Kind::Service
+        | Kind::EndpointSlice => (&["NAME"], &["NAME"], &[NAME, NAMESPACE]),
     }
 }
 

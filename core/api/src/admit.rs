@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::defaults;
 use crate::fields;
-use crate::kind::{CALICO_V3, CORE_V1, Kind, NETWORKING_V1, POLICY_V1ALPHA2};
+use crate::kind::{CALICO_V3, CORE_V1, DISCOVERY_V1, Kind, NETWORKING_V1, POLICY_V1ALPHA2};
 use crate::kinds::{self, Identity};
 use crate::nearest::nearest;
 use crate::object::{Object, object_at};
@@ -94,7 +94,13 @@ fn kind_of(value: Value) -> Result<(Kind, Map<String, Value>), Vec<Problem>> {
 }
 
 fn unknown_kind(api_version: &str, kind: &str) -> Problem {
-    let versions = [CALICO_V3, CORE_V1, NETWORKING_V1, POLICY_V1ALPHA2];
+    let versions = [
+        CALICO_V3,
+        CORE_V1,
+        DISCOVERY_V1,
+        NETWORKING_V1,
+        POLICY_V1ALPHA2,
+    ];
     if let Some(known) = Kind::all().find(|known| known.name() == kind) {
         let message = format!("is not the apiVersion of the kind {kind}");
         let hint = format!("use {}", known.api_version());
@@ -211,6 +217,8 @@ pub fn admit_update(old: &Object, new: &Object) -> Result<(), Vec<Problem>> {
         | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
+        | Kind::Service
+        | Kind::EndpointSlice
         | Kind::KubernetesNetworkPolicy => {}
     }
     if old.kind() != new.kind() {
@@ -277,6 +285,8 @@ pub fn refuse_delete(kind: Kind, name: &str) -> Option<Problem> {
         | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
+        | Kind::Service
+        | Kind::EndpointSlice
         | Kind::KubernetesNetworkPolicy => false,
     };
     built_in.then(|| {

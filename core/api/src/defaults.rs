@@ -72,7 +72,9 @@ pub(crate) fn apply(kind: Kind, map: &mut Map<String, Value>) {
         | Kind::CalicoNodeStatus
         | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
-        | Kind::ServiceAccount => {}
+        | Kind::ServiceAccount
+        | Kind::Service
+        | Kind::EndpointSlice => {}
     }
 }
 

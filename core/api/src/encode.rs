@@ -133,6 +133,14 @@ pub fn key_text(key: &Key) -> Option<String> {
         Key::LiveMigration { namespace, name } => {
             return Some(store_key(Kind::LiveMigration, Some(namespace), name));
         }
+        Key::Service(id) => return Some(store_key(Kind::Service, Some(&id.namespace), &id.name)),
+        Key::EndpointSlice(id) => {
+            return Some(store_key(
+                Kind::EndpointSlice,
+                Some(&id.namespace),
+                &id.name,
+            ));
+        }
     };
     Some(place.to_string())
 }
@@ -192,7 +200,9 @@ pub fn object_of(key: &Key, resource: &Resource) -> Result<Object, EncodeError> 
             | Key::BgpFilter(_)
             | Key::KubeControllersConfiguration
             | Key::NodeStatus(_)
-            | Key::LiveMigration { .. },
+            | Key::LiveMigration { .. }
+            | Key::Service(_)
+            | Key::EndpointSlice(_),
             _,
         ) => return Err(EncodeError::NotOurs { key: key.clone() }),
         (_, _) => return Err(EncodeError::Mismatch { key: key.clone() }),
@@ -348,6 +358,8 @@ fn known_fields(kind: Kind) -> &'static [&'static str] {
         | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
+        | Kind::Service
+        | Kind::EndpointSlice
         | Kind::KubernetesNetworkPolicy => &[],
     }
 }

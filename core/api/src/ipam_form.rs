@@ -106,6 +106,8 @@ pub(crate) fn own_key(object: &Object) -> Option<StoreKey> {
         | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
+        | Kind::Service
+        | Kind::EndpointSlice
         | Kind::KubernetesNetworkPolicy => None,
     }
 }

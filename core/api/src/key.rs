@@ -149,6 +149,8 @@ pub fn store_key(kind: Kind, namespace: Option<&str>, name: &str) -> String {
         | Kind::KubernetesClusterNetworkPolicy
         | Kind::Namespace
         | Kind::ServiceAccount
+        | Kind::Service
+        | Kind::EndpointSlice
         | Kind::KubernetesNetworkPolicy => StoreKey::Resource {
             kind,
             namespace: namespace.filter(|_| kind.is_namespaced()).map(Into::into),

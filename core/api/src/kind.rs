@@ -6,6 +6,8 @@ use std::fmt;
 pub const CALICO_V3: &str = "projectcalico.org/v3";
 /// `apiVersion` of Kubernetes' core kinds.
 pub const CORE_V1: &str = "v1";
+/// `apiVersion` of Kubernetes' endpoint slices.
+pub const DISCOVERY_V1: &str = "discovery.k8s.io/v1";
 /// `apiVersion` of Kubernetes' network policy.
 pub const NETWORKING_V1: &str = "networking.k8s.io/v1";
 /// `apiVersion` of Kubernetes' cluster-wide network policy.
@@ -74,6 +76,10 @@ pub enum Kind {
     KubernetesNetworkPolicy,
     /// Kubernetes' `policy.networking.k8s.io/v1alpha2` `ClusterNetworkPolicy`.
     KubernetesClusterNetworkPolicy,
+    /// Kubernetes' `v1` `Service`.
+    Service,
+    /// Kubernetes' `discovery.k8s.io/v1` `EndpointSlice`: who serves a service.
+    EndpointSlice,
 }
 
 /// Whether objects of a kind live in namespaces.
@@ -115,7 +121,7 @@ const fn row(
     }
 }
 
-const ROWS: [Row; 30] = {
+const ROWS: [Row; 32] = {
     use Scope::{Cluster, Namespaced};
     [
         row(
@@ -378,6 +384,25 @@ const ROWS: [Row; 30] = {
                 "kcnp",
                 "kcnps",
             ],
+        },
+        Row {
+            kind: Kind::Service,
+            name: "Service",
+            api_version: CORE_V1,
+            scope: Namespaced,
+            singular: "service",
+            // Upstream's keys have no plural here.
+            plural: "kubernetesservice",
+            aliases: &["services", "svc"],
+        },
+        Row {
+            kind: Kind::EndpointSlice,
+            name: "EndpointSlice",
+            api_version: DISCOVERY_V1,
+            scope: Namespaced,
+            singular: "endpointslice",
+            plural: "kubernetesendpointslices",
+            aliases: &["endpointslices"],
         },
     ]
 };

@@ -28,7 +28,7 @@ pub use key::{
     RESOURCES, StoreKey, cidr_name, host_affinities_prefix, name_cidr, parse_store_key, store_key,
     store_prefix, store_prefixes,
 };
-pub use kind::{CALICO_V3, CORE_V1, Kind, NETWORKING_V1, POLICY_V1ALPHA2, Scope};
+pub use kind::{CALICO_V3, CORE_V1, DISCOVERY_V1, Kind, NETWORKING_V1, POLICY_V1ALPHA2, Scope};
 pub use kinds::endpoints::workload_endpoint_name;
 pub use object::Object;
 pub use problem::{Invalid, Problem};

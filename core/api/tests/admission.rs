@@ -120,7 +120,7 @@ fn kinds_that_are_none() {
     ");
     insta::assert_snapshot!(problems(v3("IPPol", "x", json!({}))), @r#"kind: is no kind of this apiVersion (found "IPPol"); did you mean IPPool?"#);
     insta::assert_snapshot!(problems(json!({"apiVersion": "v1", "kind": "IPPool"})), @r#"apiVersion: is not the apiVersion of the kind IPPool (found "v1"); use projectcalico.org/v3"#);
-    insta::assert_snapshot!(problems(json!({"apiVersion": "apps/v1", "kind": "Deployment"})), @r#"apiVersion: is not supported (found "apps/v1"); use projectcalico.org/v3, v1, networking.k8s.io/v1, policy.networking.k8s.io/v1alpha2"#);
+    insta::assert_snapshot!(problems(json!({"apiVersion": "apps/v1", "kind": "Deployment"})), @r#"apiVersion: is not supported (found "apps/v1"); use projectcalico.org/v3, v1, discovery.k8s.io/v1, networking.k8s.io/v1, policy.networking.k8s.io/v1alpha2"#);
 }
 
 #[test]

@@ -151,6 +151,16 @@ const CASES: &[(&str, &str, &str)] = &[
         r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"robot","namespace":"prod"}}"#,
     ),
     (
+        r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"prod"},"spec":{"ports":[{"port":80}]}}"#,
+        "kubernetesservice/prod/web",
+        r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"prod"},"spec":{"ports":[{"port":80}]}}"#,
+    ),
+    (
+        r#"{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-x1","namespace":"prod"},"addressType":"IPv4","endpoints":[]}"#,
+        "kubernetesendpointslices/prod/web-x1",
+        r#"{"addressType":"IPv4","apiVersion":"discovery.k8s.io/v1","endpoints":[],"kind":"EndpointSlice","metadata":{"name":"web-x1","namespace":"prod"}}"#,
+    ),
+    (
         r#"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"web"},"spec":{"egress":[{}]}}"#,
         "kubernetesnetworkpolicies/default/web",
         r#"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"web","namespace":"default"},"spec":{"egress":[{}],"podSelector":{},"policyTypes":["Ingress","Egress"]}}"#,

@@ -42,7 +42,10 @@ fn what_is_admitted_decodes_and_admitting_twice_is_admitting_once() {
 fn has_model(kind: Kind) -> bool {
     !matches!(
         kind,
-        Kind::KubeControllersConfiguration | Kind::CalicoNodeStatus | Kind::LiveMigration
+        Kind::KubeControllersConfiguration
+            | Kind::CalicoNodeStatus
+            | Kind::LiveMigration
+            | Kind::Service
     )
 }
 

@@ -13,7 +13,8 @@ use model::{
     WorkloadEndpointId,
 };
 
-/// An IP set's identity in upstream's form: `s:<hash>` for a selector, `n:<hash>` for a named port.
+/// An IP set's identity in upstream's form: `s:<hash>` for a selector, `n:<hash>` for a named port, `svc:<hash>` for a service
+/// with its ports, `svcnoport:<hash>` for its addresses alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetId(pub Arc<str>);
 
@@ -61,6 +62,8 @@ pub struct CompiledEntity {
     pub sets: Vec<SetId>,
     /// The address is in none of these sets.
     pub not_sets: Vec<SetId>,
+    /// (Address, protocol, port) is in every one of these sets ([`SetKind::NetPort`]): services with their ports.
+    pub port_sets: Vec<SetId>,
     /// The port is in one of the ranges, or (address, protocol, port) is in one of the named-port sets. `None`: any port.
     pub ports: Option<CompiledPorts>,
     /// The port is in none of these ranges and (address, protocol, port) in none of these sets.

@@ -324,6 +324,7 @@ impl Compiled {
             && !in_nets(&entity.not_nets)
             && entity.sets.iter().all(|set| self.holds(set, end))
             && !entity.not_sets.iter().any(|set| self.holds(set, end))
+            && entity.port_sets.iter().all(|set| self.holds(set, end))
             && entity
                 .ports
                 .as_ref()
@@ -403,7 +404,8 @@ fn sets_of(policy: &CompiledPolicy) -> impl Iterator<Item = &SetId> {
                 .iter()
                 .chain([&entity.not_ports])
                 .flat_map(|ports| &ports.sets);
-            entity.sets.iter().chain(&entity.not_sets).chain(ports)
+            let sets = entity.sets.iter().chain(&entity.not_sets);
+            sets.chain(&entity.port_sets).chain(ports)
         })
 }
 

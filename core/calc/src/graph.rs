@@ -21,7 +21,8 @@ use crate::intern::{Interner, Str};
 use crate::items::{Body, Item, ItemKey, Items};
 use crate::rules::{self, Compilation};
 use crate::selector_index::Matches;
-use crate::sets::Sets;
+use crate::services::Services;
+use crate::sets::{Sets, Sources};
 use crate::things::{self, Thing};
 use crate::tiers::{Ordered, Policies};
 
@@ -36,6 +37,7 @@ pub struct Graph {
     items: Items,
     policies: Policies,
     sets: Sets,
+    services: Services,
     active: BTreeMap<RulesId, ActiveRules>,
     locals: BTreeMap<WorkloadEndpointId, Local>,
     local_ids: BTreeMap<u32, WorkloadEndpointId>,
@@ -91,6 +93,7 @@ impl Graph {
             items: Items::default(),
             policies: Policies::default(),
             sets: Sets::default(),
+            services: Services::default(),
             active: BTreeMap::new(),
             locals: BTreeMap::new(),
             local_ids: BTreeMap::new(),
@@ -133,6 +136,13 @@ impl Graph {
                 self.apply_workload(id, value.and_then(things::workload_endpoint))
             }
             Key::IpPool(name) => self.apply_pool(name, value.and_then(things::pool)),
+            Key::EndpointSlice(id) => {
+                let slice = value.and_then(things::endpoint_slice);
+                self.services
+                    .set_slice(&mut self.strings, &mut self.sets, &id, slice);
+            }
+            // A service's slices say who serves it.
+            Key::Service(_) => {}
             // Not part of the calculation: the agent reads these itself.
             Key::Node(_)
             | Key::IpReservation(_)
@@ -162,7 +172,7 @@ impl Graph {
             return Vec::new();
         }
         let (rules, rules_removed) = self.drain_rules();
-        let (sets, sets_removed) = self.sets.drain(&mut self.strings);
+        let (sets, sets_removed) = self.sets.drain(&mut self.strings, &mut self.services);
         let (endpoints, endpoints_removed) = self.drain_endpoints();
         let mut changes = sets;
         changes.extend(rules);
@@ -471,8 +481,12 @@ impl Graph {
         let used = sets
             .iter()
             .map(|(id, spec)| {
-                self.sets
-                    .acquire(&mut self.strings, &self.classes, &self.items, id, spec)
+                let sources = Sources {
+                    classes: &self.classes,
+                    items: &self.items,
+                    services: &mut self.services,
+                };
+                self.sets.acquire(&mut self.strings, sources, id, spec)
             })
             .collect();
         let rules = Arc::new(policy);

@@ -13,6 +13,7 @@ mod intern;
 mod items;
 mod rules;
 mod selector_index;
+mod services;
 mod sets;
 mod slab;
 mod things;

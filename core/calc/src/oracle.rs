@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use model::{
-    Action, Cidr, DefaultAction, EndpointPort, EntityMatch, Family, IcmpMatch, Key, Labels,
-    NetworkSet, Order, Policy, PolicyId, PolicyKind, PortMatch, Profile, Protocol, Resource, Rule,
-    Staged, Tier, Update, WorkloadEndpoint, WorkloadEndpointId,
+    Action, Cidr, DefaultAction, EndpointPort, EndpointSlice, EntityMatch, Family, IcmpMatch, Key,
+    Labels, NetworkSet, Order, Policy, PolicyId, PolicyKind, PortMatch, Profile, Protocol,
+    Resource, Rule, ServiceRef, Staged, Tier, Update, WorkloadEndpoint, WorkloadEndpointId,
 };
 
 use crate::verdict::{Decision, Direction, Packet, Reason, Verdict};
@@ -329,6 +329,50 @@ fn rule_matches(world: &World, rule: &Rule, packet: &Packet) -> bool {
             packet.destination,
             ports.map(|(_, dest)| dest),
         )
+        && rule
+            .source
+            .service
+            .as_ref()
+            .is_none_or(|service| serves(world, service, packet.source))
+        && rule.destination.service.as_ref().is_none_or(|service| {
+            ports.is_some_and(|(_, port)| {
+                serves_at(world, service, packet.destination, packet.protocol, port)
+            })
+        })
+}
+
+/// Whether a slice of the service has the address: whom a connection comes from is known by that alone, whatever its port.
+fn serves(world: &World, service: &ServiceRef, address: IpAddr) -> bool {
+    slices(world, service).any(|slice| slice.addresses.contains(&address))
+}
+
+/// Whether a slice of the service has both the address and the port. A slice without numbered ports leads nowhere.
+fn serves_at(
+    world: &World,
+    service: &ServiceRef,
+    address: IpAddr,
+    protocol: Protocol,
+    port: u16,
+) -> bool {
+    slices(world, service)
+        .any(|slice| slice.addresses.contains(&address) && slice.ports.contains(&(protocol, port)))
+}
+
+/// The slices that name the service, in its namespace. A service without any, known or not, matches nothing.
+fn slices<'w>(
+    world: &'w World,
+    service: &'w ServiceRef,
+) -> impl Iterator<Item = &'w EndpointSlice> {
+    world
+        .iter()
+        .filter_map(move |(key, resource)| match (key, resource) {
+            (Key::EndpointSlice(id), Resource::EndpointSlice(slice))
+                if id.namespace == service.namespace && slice.service == service.name =>
+            {
+                Some(slice)
+            }
+            _ => None,
+        })
 }
 
 fn icmp_matches(icmp: IcmpMatch, packet: &Packet) -> bool {
@@ -347,14 +391,14 @@ fn entity_matches(
     nets_match(entity, address)
         && selectors_match(world, entity, address)
         && entity.ports.as_ref().is_none_or(|ports| {
-            ports.iter().any(|wanted| port_matches(world, entity, wanted, protocol, address, port))
+            ports
+                .iter()
+                .any(|wanted| port_matches(world, entity, wanted, protocol, address, port))
         })
         && !entity
             .not_ports
             .iter()
             .any(|unwanted| port_matches(world, entity, unwanted, protocol, address, port))
-        // Services are not among the objects known here: a rule that asks for one matches nothing.
-        && entity.service.is_none()
 }
 
 fn nets_match(entity: &EntityMatch, address: IpAddr) -> bool {
@@ -456,6 +500,7 @@ fn things(world: &World) -> impl Iterator<Item = Thing<'_>> {
         Resource::Tier(_)
         | Resource::Policy(_)
         | Resource::Profile(_)
+        | Resource::EndpointSlice(_)
         | Resource::Node(_)
         | Resource::IpPool(_)
         | Resource::IpReservation(_)

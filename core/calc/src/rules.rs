@@ -1,4 +1,4 @@
-//! From rules to compiled rules: selectors and named ports become sets, and the family that a rule speaks of becomes explicit.
+//! From rules to compiled rules: selectors, named ports and services become sets, and the family that a rule speaks of becomes explicit.
 //!
 //! A function: the same rules give the same compiled rules and the same sets, whatever the world looks like.
 
@@ -6,17 +6,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::selector::{Selector, unique_id};
-use model::{Action, Cidr, EntityMatch, Family, PortMatch, PortRange, Protocol, Rule};
+use model::{Action, Cidr, EntityMatch, Family, PortMatch, PortRange, Protocol, Rule, ServiceRef};
 
 use crate::change::{CompiledEntity, CompiledPolicy, CompiledPorts, CompiledRule, SetId, SetKind};
 
 /// What a set holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SetSpec {
-    /// The things whose addresses are in the set.
-    pub(crate) selector: Selector,
-    /// With a port: the addresses with the port of this name, instead of the addresses.
-    pub(crate) port: Option<NamedPort>,
+pub(crate) enum SetSpec {
+    /// The addresses of things.
+    Selected(Selector),
+    /// The addresses of things that have a port of this name, each with that port.
+    Named(Selector, NamedPort),
+    /// The addresses of a service's endpoints.
+    Service(ServiceRef),
+    /// The same, each with every port of the service.
+    ServicePorts(ServiceRef),
 }
 
 /// A port by name; of any protocol that has ports unless one is given.
@@ -28,22 +32,27 @@ pub(crate) struct NamedPort {
 
 impl SetSpec {
     pub(crate) fn kind(&self) -> SetKind {
-        match self.port {
-            Some(_) => SetKind::NetPort,
-            None => SetKind::Net,
+        match self {
+            SetSpec::Selected(_) | SetSpec::Service(_) => SetKind::Net,
+            SetSpec::Named(..) | SetSpec::ServicePorts(_) => SetKind::NetPort,
         }
     }
 
     /// The set's name, as upstream makes it.
     fn id(&self) -> SetId {
-        let selector = self.selector.unique_id();
-        SetId(match &self.port {
-            Some(port) => Arc::from(unique_id(
-                "n",
-                &format!("{selector},{},{}", protocol_word(port), port.name),
-            )),
-            None => Arc::from(selector),
-        })
+        let of_service = |word, service: &ServiceRef| {
+            unique_id(word, &format!("{}/{}", service.namespace, service.name))
+        };
+        let id: String = match self {
+            SetSpec::Selected(selector) => selector.unique_id().to_owned(),
+            SetSpec::Named(selector, port) => {
+                let (selector, protocol) = (selector.unique_id(), protocol_word(port));
+                unique_id("n", &format!("{selector},{protocol},{}", port.name))
+            }
+            SetSpec::Service(service) => of_service("svcnoport", service),
+            SetSpec::ServicePorts(service) => of_service("svc", service),
+        };
+        SetId(Arc::from(id))
     }
 }
 
@@ -104,8 +113,8 @@ impl Compilation {
             not_protocol: *not_protocol,
             icmp: *icmp,
             not_icmp: *not_icmp,
-            source: self.entity(source, *protocol),
-            destination: self.entity(destination, *protocol),
+            source: self.source(source, *protocol),
+            destination: self.destination(destination, *protocol),
             http: http.clone(),
             annotations: annotations.clone(),
         };
@@ -118,6 +127,26 @@ impl Compilation {
         compiled
     }
 
+    /// A service as a source is its addresses.
+    fn source(&mut self, source: &EntityMatch, protocol: Option<Protocol>) -> CompiledEntity {
+        let mut compiled = self.entity(source, protocol);
+        if let Some(service) = source.service.clone() {
+            compiled.sets.push(self.set(SetSpec::Service(service)));
+        }
+        compiled
+    }
+
+    /// A service as a destination is its addresses with its ports.
+    fn destination(&mut self, dest: &EntityMatch, protocol: Option<Protocol>) -> CompiledEntity {
+        let mut compiled = self.entity(dest, protocol);
+        if let Some(service) = dest.service.clone() {
+            compiled
+                .port_sets
+                .push(self.set(SetSpec::ServicePorts(service)));
+        }
+        compiled
+    }
+
     fn entity(&mut self, entity: &EntityMatch, protocol: Option<Protocol>) -> CompiledEntity {
         let EntityMatch {
             nets,
@@ -126,7 +155,7 @@ impl Compilation {
             not_selector,
             ports,
             not_ports,
-            service,
+            service: _,
         } = entity;
         // A positive selector and a negative one make one set: something known that the one selects and the other does not.
         let (positive, negative) = match (selector, not_selector) {
@@ -143,21 +172,17 @@ impl Compilation {
             .is_some_and(|ports| ports.ranges.is_empty() && !ports.sets.is_empty());
         let positive = positive.filter(|_| !asked_by_ports);
         CompiledEntity {
-            // Services are not among the objects known here: a rule that asks for one matches nothing.
-            nets: if service.is_some() {
-                Some(Vec::new())
-            } else {
-                nets.clone()
-            },
+            nets: nets.clone(),
             not_nets: not_nets.clone(),
             sets: positive
-                .map(|selector| self.set(selector, None))
+                .map(|selector| self.set(SetSpec::Selected(selector)))
                 .into_iter()
                 .collect(),
             not_sets: negative
-                .map(|selector| self.set(selector, None))
+                .map(|selector| self.set(SetSpec::Selected(selector)))
                 .into_iter()
                 .collect(),
+            port_sets: Vec::new(),
             ports: compiled_ports,
             not_ports: self.ports(not_ports, &owner, protocol),
         }
@@ -178,7 +203,9 @@ impl Compilation {
                         name: name.clone(),
                         protocol,
                     };
-                    compiled.sets.push(self.set(owner.clone(), Some(port)));
+                    compiled
+                        .sets
+                        .push(self.set(SetSpec::Named(owner.clone(), port)));
                 }
             }
         }
@@ -188,8 +215,7 @@ impl Compilation {
         compiled
     }
 
-    fn set(&mut self, selector: Selector, port: Option<NamedPort>) -> SetId {
-        let spec = SetSpec { selector, port };
+    fn set(&mut self, spec: SetSpec) -> SetId {
         let id = spec.id();
         self.sets.entry(id.clone()).or_insert(spec);
         id

@@ -1,12 +1,13 @@
 //! The IP sets that active rules use, and who is in them.
 //!
-//! A set follows one selector; every class that the selector matches puts the addresses of its things into it. Members are
-//! counted, because several things may have the same address. What was told of a set and has changed since is remembered per
+//! A set follows one selector or one service; every class that the selector matches puts the addresses of its things into it,
+//! every slice of the service its own. Members are counted, because several things may have the same address. What was told of a set and has changed since is remembered per
 //! member, so that coming and going between two drains says nothing.
 
 use std::collections::{BTreeSet, HashMap};
 
 use model::Protocol;
+use model::selector::Selector;
 use rustc_hash::FxBuildHasher;
 
 use crate::change::{Change, Member, SetDelta, SetId, SetKind};
@@ -15,6 +16,7 @@ use crate::intern::{Interner, Str};
 use crate::items::{Body, Items};
 use crate::rules::SetSpec;
 use crate::selector_index::{Matches, SelectorIndex};
+use crate::services::{Services, Slice};
 use crate::slab::Slab;
 
 type FxMap<K, V> = HashMap<K, V, FxBuildHasher>;
@@ -22,13 +24,21 @@ type FxMap<K, V> = HashMap<K, V, FxBuildHasher>;
 struct Set {
     id: SetId,
     kind: SetKind,
-    selector: u32,
-    port: Option<(Str, Option<Protocol>)>,
+    follows: Follows,
     /// How many active policies and profiles name it. At zero it is kept until the next drain, in case it is wanted again.
     uses: u32,
     members: FxMap<Member, u32>,
     /// `None`: the set was never told.
     told: Option<Told>,
+}
+
+/// Where a set's members come from.
+#[derive(Clone, Copy)]
+enum Follows {
+    /// The things that a selector selects; with a port of a name, their addresses with it.
+    Selector(u32, Option<(Str, Option<Protocol>)>),
+    /// The slices of a service.
+    Service(u32),
 }
 
 /// Members that changed since the set was told: whether they were in it then.
@@ -38,12 +48,15 @@ struct Told {
 }
 
 impl Set {
-    /// Does something with each member that a thing puts into the set.
-    fn members_of(&self, body: &Body, act: &mut Vec<Member>) {
-        act.clear();
-        match self.port {
-            None => act.extend(body.net_members()),
-            Some((name, protocol)) => act.extend(body.port_members(name, protocol)),
+    /// What a thing puts into the set.
+    fn members_of(&self, body: &Body, out: &mut Vec<Member>) {
+        match self.follows {
+            Follows::Selector(_, None) => out.extend(body.net_members()),
+            Follows::Selector(_, Some((name, protocol))) => {
+                out.extend(body.port_members(name, protocol))
+            }
+            // No thing is a service's.
+            Follows::Service(_) => {}
         }
     }
 
@@ -109,9 +122,16 @@ pub(crate) struct Sets {
     scratch: Vec<Member>,
 }
 
+/// What members are of.
+pub(crate) struct Sources<'a> {
+    pub(crate) classes: &'a Classes,
+    pub(crate) items: &'a Items,
+    pub(crate) services: &'a mut Services,
+}
+
 /// Whether a thing's members come or go.
 #[derive(Clone, Copy)]
-enum Step {
+pub(crate) enum Step {
     Add,
     Remove,
 }
@@ -121,8 +141,7 @@ impl Sets {
     pub(crate) fn acquire(
         &mut self,
         strings: &mut Interner,
-        classes: &Classes,
-        items: &Items,
+        sources: Sources<'_>,
         id: &SetId,
         spec: &SetSpec,
     ) -> u32 {
@@ -130,29 +149,51 @@ impl Sets {
             self.sets[set].uses += 1;
             return set;
         }
-        let port = spec
-            .port
-            .as_ref()
-            .map(|port| (strings.intern(&port.name), port.protocol));
         let set = self.sets.insert(Set {
             id: id.clone(),
             kind: spec.kind(),
-            selector: u32::MAX,
-            port,
+            follows: Follows::Service(u32::MAX),
             uses: 1,
             members: FxMap::default(),
             told: None,
         });
         self.by_id.insert(id.clone(), set);
         self.dirty.insert(set);
-        let selector = self.index.subscribe(strings, classes, &spec.selector, set);
-        self.sets[set].selector = selector;
+        match spec {
+            SetSpec::Selected(selector) => {
+                self.follow_selector(strings, &sources, set, selector, None);
+            }
+            SetSpec::Named(selector, port) => {
+                let port = (strings.intern(&port.name), port.protocol);
+                self.follow_selector(strings, &sources, set, selector, Some(port));
+            }
+            SetSpec::Service(service) | SetSpec::ServicePorts(service) => {
+                let service = sources.services.subscribe(strings, service, set);
+                self.sets[set].follows = Follows::Service(service);
+                for slice in sources.services.slices(service) {
+                    self.step_slice(set, slice, Step::Add);
+                }
+            }
+        }
+        set
+    }
+
+    fn follow_selector(
+        &mut self,
+        strings: &mut Interner,
+        sources: &Sources<'_>,
+        set: u32,
+        selector: &Selector,
+        port: Option<(Str, Option<Protocol>)>,
+    ) {
+        let Sources { classes, items, .. } = sources;
+        let selector = self.index.subscribe(strings, classes, selector, set);
+        self.sets[set].follows = Follows::Selector(selector, port);
         for class in self.index.matching_classes(selector) {
             for item in classes.class(class).items.iter() {
                 self.step(set, &items.get(item).body, Step::Add);
             }
         }
-        set
     }
 
     /// One use less of a set.
@@ -222,8 +263,19 @@ impl Sets {
 
     fn step(&mut self, set: u32, body: &Body, step: Step) {
         let mut members = std::mem::take(&mut self.scratch);
+        self.sets[set].members_of(body, &mut members);
+        self.step_members(set, members, step);
+    }
+
+    /// A slice of the service that a set follows comes or goes.
+    pub(crate) fn step_slice(&mut self, set: u32, slice: &Slice, step: Step) {
+        let mut members = std::mem::take(&mut self.scratch);
+        slice.members(self.sets[set].kind, &mut members);
+        self.step_members(set, members, step);
+    }
+
+    fn step_members(&mut self, set: u32, mut members: Vec<Member>, step: Step) {
         let slot = &mut self.sets[set];
-        slot.members_of(body, &mut members);
         for &member in &members {
             match step {
                 Step::Add => slot.add(member),
@@ -233,11 +285,16 @@ impl Sets {
         if !members.is_empty() {
             self.dirty.insert(set);
         }
+        members.clear();
         self.scratch = members;
     }
 
     /// Ends the sets that nobody uses and says what is to be told: what to add or change, and what to remove.
-    pub(crate) fn drain(&mut self, strings: &mut Interner) -> (Vec<Change>, Vec<Change>) {
+    pub(crate) fn drain(
+        &mut self,
+        strings: &mut Interner,
+        services: &mut Services,
+    ) -> (Vec<Change>, Vec<Change>) {
         let mut dirty: Vec<u32> = std::mem::take(&mut self.dirty).into_iter().collect();
         dirty.sort_unstable_by(|&left, &right| self.sets[left].id.cmp(&self.sets[right].id));
         let (mut changes, mut removals) = (Vec::new(), Vec::new());
@@ -247,9 +304,12 @@ impl Sets {
                 continue;
             }
             let ended = self.sets.remove(set);
-            self.index.unsubscribe(strings, ended.selector, set);
-            if let Some((name, _)) = ended.port {
-                strings.release(name);
+            match ended.follows {
+                Follows::Selector(selector, port) => {
+                    self.index.unsubscribe(strings, selector, set);
+                    port.iter().for_each(|&(name, _)| strings.release(name));
+                }
+                Follows::Service(service) => services.unsubscribe(strings, service, set),
             }
             self.by_id.remove(&ended.id);
             if ended.told.is_some() {

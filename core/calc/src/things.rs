@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    Cidr, EndpointPort, HostEndpoint, IpPool, Labels, NetworkSet, Policy, Profile, Resource, Tier,
-    WorkloadEndpoint,
+    Cidr, EndpointPort, EndpointSlice, HostEndpoint, IpPool, Labels, NetworkSet, Policy, Profile,
+    Resource, Tier, WorkloadEndpoint,
 };
 
 use smallvec::SmallVec;
@@ -24,6 +24,7 @@ of_kind! {
     network_set: NetworkSet => NetworkSet,
     workload_endpoint: WorkloadEndpoint => WorkloadEndpoint,
     host_endpoint: HostEndpoint => HostEndpoint,
+    endpoint_slice: EndpointSlice => EndpointSlice,
     pool: IpPool => IpPool,
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use calc::{Change, Graph, Member, SetKind};
 use model::selector::Selector;
 use model::{
-    Action, Cidr, EntityMatch, Key, NetworkSet, NetworkSetId, Order, Policy, PolicyId, PolicyKind,
-    PolicyTypes, PortMatch, Profile, Protocol, Resource, Rule, Staged, Update, WorkloadEndpoint,
-    WorkloadEndpointId,
+    Action, Cidr, EndpointSlice, EndpointSliceId, EntityMatch, Key, NetworkSet, NetworkSetId,
+    Order, Policy, PolicyId, PolicyKind, PolicyTypes, PortMatch, Profile, Protocol, Resource, Rule,
+    ServiceRef, Staged, Update, WorkloadEndpoint, WorkloadEndpointId,
 };
 
 fn pod_id(node: &str, name: &str) -> WorkloadEndpointId {
@@ -318,6 +318,98 @@ fn overlapping_networks_are_counted() {
         told(&mut graph, [nets("b", &["0.0.0.0/0"])]),
         ["delta +1 -1"]
     );
+}
+
+/// Allows `app == 'web'` to reach a service, and the service to reach it.
+fn service_policy(name: &str) -> Update {
+    let mut update = policy(name, "app == 'web'", "all()");
+    let side = EntityMatch {
+        service: Some(ServiceRef {
+            namespace: "ns".into(),
+            name: "db".into(),
+        }),
+        ..EntityMatch::default()
+    };
+    if let Some(Resource::Policy(policy)) = &mut update.value {
+        let policy = Arc::make_mut(policy);
+        policy.types.egress = true;
+        policy.ingress[0].source = side.clone();
+        policy.egress = vec![Rule {
+            destination: side,
+            ..Rule::any(Action::Allow)
+        }];
+    }
+    update
+}
+
+fn slice_key(name: &str) -> Key {
+    Key::EndpointSlice(EndpointSliceId {
+        namespace: "ns".into(),
+        name: name.into(),
+    })
+}
+
+fn slice(name: &str, service: &str, addresses: &[&str], ports: &[u16]) -> Update {
+    let slice = EndpointSlice {
+        service: service.into(),
+        addresses: addresses
+            .iter()
+            .map(|text| text.parse().expect("an address"))
+            .collect(),
+        ports: ports.iter().map(|&port| (Protocol::TCP, port)).collect(),
+    };
+    set(slice_key(name), Resource::EndpointSlice(slice))
+}
+
+#[test]
+fn a_slice_tells_what_changed_of_it() {
+    let (mut graph, _) = started();
+    assert_eq!(
+        told(&mut graph, [slice("a", "db", &["10.0.2.1"], &[5432])]),
+        [""; 0],
+        "no rule names it"
+    );
+    // Both directions: the addresses, and the addresses with the port. A second policy shares them.
+    assert_eq!(
+        told(&mut graph, [service_policy("db")]),
+        ["set of 1", "set of 1", "policy db", "endpoint web"]
+    );
+    assert_eq!(
+        told(&mut graph, [service_policy("again")]),
+        ["policy again", "endpoint web"]
+    );
+    let more = ["10.0.2.1", "10.0.2.2", "fd00::2"];
+    assert_eq!(
+        told(&mut graph, [slice("a", "db", &more, &[5432])]),
+        ["delta +2 -0", "delta +2 -0"]
+    );
+    // A port more is one member for each address, and the addresses are the same.
+    assert_eq!(
+        told(&mut graph, [slice("a", "db", &more, &[5432, 5433])]),
+        ["delta +3 -0"]
+    );
+    // What another slice says too neither comes nor goes with this one; nor does what is said twice.
+    let twice = slice("b", "db", &["10.0.2.1", "10.0.2.1"], &[5432, 5432]);
+    assert_eq!(told(&mut graph, [twice]), [""; 0]);
+    assert_eq!(
+        told(&mut graph, [slice("a", "db", &["10.0.2.2"], &[5432])]),
+        ["delta +0 -4", "delta +0 -1"]
+    );
+    // It moves to another service, and back; then it goes.
+    let other = || slice("a", "cache", &["10.0.2.2"], &[5432]);
+    assert_eq!(told(&mut graph, [other()]), ["delta +0 -1", "delta +0 -1"]);
+    let back = || slice("a", "db", &["10.0.2.2"], &[5432]);
+    assert_eq!(told(&mut graph, [back(), other(), back()]).len(), 2);
+    assert_eq!(told(&mut graph, [other(), back(), back()]), [""; 0]);
+    assert_eq!(
+        told(&mut graph, [gone(&slice_key("a")), gone(&slice_key("b"))]),
+        ["delta +0 -2", "delta +0 -2"]
+    );
+    assert_eq!(graph.footprint().slices, 0);
+    assert_eq!(graph.footprint().services, 1, "rules name it");
+    let policies = [gone(&policy_key("db")), gone(&policy_key("again"))];
+    assert_eq!(told(&mut graph, policies).len(), 5);
+    assert_eq!(graph.footprint().services, 0);
 }
 
 #[test]

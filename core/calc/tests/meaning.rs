@@ -10,9 +10,10 @@ use calc::oracle::{self, endpoint_verdict};
 use calc::{Compiled, Decision, Direction, Graph, Packet, Reason, Transport, World};
 use model::selector::Selector;
 use model::{
-    Action, DefaultAction, EndpointPort, EntityMatch, Family, IcmpMatch, Key, NetworkSet,
-    NetworkSetId, Order, Policy, PolicyId, PolicyKind, PolicyTypes, PortMatch, PortRange, Profile,
-    Protocol, Resource, Rule, Staged, Tier, Update, WorkloadEndpoint, WorkloadEndpointId,
+    Action, DefaultAction, EndpointPort, EndpointSlice, EndpointSliceId, EntityMatch, Family,
+    IcmpMatch, Key, NetworkSet, NetworkSetId, Order, Policy, PolicyId, PolicyKind, PolicyTypes,
+    PortMatch, PortRange, Profile, Protocol, Resource, Rule, ServiceRef, Staged, Tier, Update,
+    WorkloadEndpoint, WorkloadEndpointId,
 };
 
 const NODE: &str = "here";
@@ -57,6 +58,13 @@ fn policy_id(name: &str) -> PolicyId {
     PolicyId {
         kind: PolicyKind::GlobalNetworkPolicy,
         namespace: None,
+        name: name.into(),
+    }
+}
+
+fn slice_id(name: &str) -> EndpointSliceId {
+    EndpointSliceId {
+        namespace: "shop".into(),
         name: name.into(),
     }
 }
@@ -178,6 +186,22 @@ impl Case {
                 name: name.into(),
             }),
             Resource::NetworkSet(set),
+        );
+    }
+
+    /// A slice of a service in `shop`.
+    fn slice(&mut self, name: &str, service: &str, addresses: &[&str], ports: &[(Protocol, u16)]) {
+        let slice = EndpointSlice {
+            service: service.into(),
+            addresses: addresses
+                .iter()
+                .map(|text| text.parse().expect("an address"))
+                .collect(),
+            ports: ports.to_vec(),
+        };
+        self.set(
+            Key::EndpointSlice(slice_id(name)),
+            Resource::EndpointSlice(slice),
         );
     }
 
@@ -633,4 +657,66 @@ fn a_packet_is_judged_where_it_leaves_and_where_it_arrives() {
     );
     let address: IpAddr = "10.0.0.2".parse().unwrap();
     assert_eq!(case.world.endpoint_at(address), Some(&pod("there", "db")));
+}
+
+#[test]
+fn services_mean_who_serves_them() {
+    let mut case = Case::new();
+    let service = |namespace: &str, name: &str| EntityMatch {
+        service: Some(ServiceRef {
+            namespace: namespace.into(),
+            name: name.into(),
+        }),
+        ..EntityMatch::default()
+    };
+    let (tcp_80, udp_53) = ((Protocol::TCP, 80), (Protocol::UDP, 53));
+    let v6 = || tcp("fd00::2", "fd00::1", 80);
+    let to = || rule_to(service("shop", "web"));
+    let from = || rule_from(service("shop", "db"));
+    // A service of which nothing is known is nobody.
+    case.check_no_match(&to(), &to_web());
+    case.check_no_match(&from(), &to_web());
+    // As a destination it is address, protocol and port together.
+    case.slice("web-1", "web", &["10.0.0.1", "fd00::1"], &[tcp_80, udp_53]);
+    case.check_match(&to(), &to_web());
+    case.check_match(&to(), &v6());
+    case.check_no_match(&to(), &tcp("10.0.0.2", "10.0.0.1", 81));
+    case.check_no_match(&to(), &tcp("10.0.0.2", "10.0.0.1", 53));
+    let icmp = Packet {
+        protocol: Protocol::ICMP,
+        transport: Transport::Icmp { kind: 8, code: 0 },
+        ..to_web()
+    };
+    case.check_no_match(&to(), &icmp);
+    case.check_no_match(&rule_to(service("other", "web")), &to_web());
+    let udp = Rule {
+        protocol: Some(Protocol::UDP),
+        ..to()
+    };
+    case.check_no_match(&udp, &to_web());
+    // As a source it is the addresses, whatever their ports.
+    case.slice("db-1", "db", &["10.0.0.2"], &[]);
+    case.check_match(&from(), &to_web());
+    case.check_match(
+        &from(),
+        &Packet {
+            source: to_web().source,
+            ..icmp
+        },
+    );
+    case.check_no_match(&from(), &v6());
+    // Without numbered ports nothing leads to it.
+    case.slice("web-1", "web", &["10.0.0.1"], &[]);
+    case.check_no_match(&to(), &to_web());
+    // Every slice of a service counts, but a port of one does not go with an address of another.
+    case.slice("web-2", "web", &["10.0.0.9"], &[tcp_80]);
+    case.check_no_match(&to(), &to_web());
+    case.slice("web-3", "web", &["10.0.0.1"], &[tcp_80]);
+    case.check_match(&to(), &to_web());
+    // A slice may come to belong to another service.
+    case.slice("web-3", "db", &["10.0.0.1"], &[tcp_80]);
+    case.check_no_match(&to(), &to_web());
+    case.check_match(&rule_to(service("shop", "db")), &to_web());
+    case.remove(Key::EndpointSlice(slice_id("db-1")));
+    case.check_no_match(&from(), &to_web());
 }

@@ -220,7 +220,7 @@ impl Run {
 #[test]
 fn the_graph_means_what_the_oracle_means() {
     let (first, cases) = (number("CALICO_SEED", 0), number("CALICO_CASES", 300));
-    let (mut judged, mut sets, mut staged) = ([0, 0], 0, 0);
+    let (mut judged, mut sets, mut services, mut staged) = ([0, 0], 0, 0, 0);
     for seed in first..first + cases {
         let mut run = Run::new(seed);
         run.churn(40);
@@ -235,6 +235,7 @@ fn the_graph_means_what_the_oracle_means() {
         run.drain();
         run.check_verdicts(12, &mut judged);
         sets += run.compiled.set_count();
+        services += run.graph.footprint().services;
         staged += run.check_staged();
         run.check_against_scratch();
         run.check_quiet();
@@ -243,8 +244,9 @@ fn the_graph_means_what_the_oracle_means() {
     // The generator is worth something only if its worlds allow and deny, and use sets.
     let [allowed, denied] = judged;
     eprintln!(
-        "{cases} worlds from seed {first}: {allowed} packets allowed, {denied} denied, {sets} sets, {staged} staged policies"
+        "{cases} worlds from seed {first}: {allowed} packets allowed, {denied} denied, {sets} sets, {services} services, {staged} staged policies"
     );
-    let worthy = allowed * 10 > denied && denied * 10 > allowed && sets > 0 && staged > 0;
+    let drawn = sets > 0 && services > 0 && staged > 0;
+    let worthy = allowed * 10 > denied && denied * 10 > allowed && drawn;
     assert!(cases < 50 || worthy);
 }

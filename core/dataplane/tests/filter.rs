@@ -148,9 +148,11 @@ fn rule() -> impl Strategy<Value = CompiledRule> {
             prop::option::of(prop::collection::vec(cidr(), 0..2)),
             prop::collection::vec(0u8..2, 0..2),
             prop::option::of((any::<bool>(), prop::option::of(2u8..4))),
+            prop::collection::vec(2u8..4, 0..2),
         )
-            .prop_map(|(nets, sets, ports)| CompiledEntity {
+            .prop_map(|(nets, sets, ports, port_sets)| CompiledEntity {
                 nets,
+                port_sets: port_sets.into_iter().map(set_id).collect(),
                 sets: sets.into_iter().map(set_id).collect(),
                 ports: ports.map(|(numeric, named)| CompiledPorts {
                     ranges: numeric.then(|| PortRange::one(80)).into_iter().collect(),

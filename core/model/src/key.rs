@@ -8,6 +8,7 @@ use crate::endpoint::{HostEndpoint, HostEndpointId, WorkloadEndpoint, WorkloadEn
 use crate::ipam::{Affinity, AffinityId, Block, Handle, IpPool, IpReservation, IpamConfig};
 use crate::node::{ClusterInformation, ConfigScope, FelixConfig, Node};
 use crate::policy::{NetworkSet, NetworkSetId, Policy, PolicyId, Profile, Tier};
+use crate::service::{EndpointSlice, EndpointSliceId, ServiceRef};
 
 /// The identity of any object the product knows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,10 @@ pub enum Key {
     WorkloadEndpoint(WorkloadEndpointId),
     /// A host endpoint.
     HostEndpoint(HostEndpointId),
+    /// Endpoints of a service.
+    EndpointSlice(EndpointSliceId),
+    /// A service, which tells the model nothing: its slices say who serves it.
+    Service(ServiceRef),
     /// A node by name.
     Node(Box<str>),
     /// A pool by name.
@@ -76,6 +81,8 @@ pub enum Resource {
     WorkloadEndpoint(WorkloadEndpoint),
     /// For [`Key::HostEndpoint`].
     HostEndpoint(HostEndpoint),
+    /// For [`Key::EndpointSlice`].
+    EndpointSlice(EndpointSlice),
     /// For [`Key::Node`].
     Node(Node),
     /// For [`Key::IpPool`].

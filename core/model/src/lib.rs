@@ -11,6 +11,7 @@ pub mod policy;
 pub mod port;
 pub mod rule;
 pub mod selector;
+pub mod service;
 
 pub use addr::{Cidr, CidrError, Family, Mac, MacError};
 pub use endpoint::{
@@ -28,7 +29,8 @@ pub use policy::{
     Profile, Staged, Tier,
 };
 pub use port::{PortMatch, PortRange, Protocol, ProtocolError};
-pub use rule::{Action, EntityMatch, HttpMatch, HttpPath, IcmpMatch, Rule, ServiceRef};
+pub use rule::{Action, EntityMatch, HttpMatch, HttpPath, IcmpMatch, Rule};
+pub use service::{EndpointSlice, EndpointSliceId, ServiceRef};
 
 /// The upstream release that everything of ours is compatible with: what `calicoVersion`, version gates and `calicoctl version`
 /// announce. Our own version is another matter.

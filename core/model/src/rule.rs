@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::addr::{Cidr, Family};
 use crate::port::{PortMatch, Protocol};
 use crate::selector::Selector;
+use crate::service::ServiceRef;
 
 /// What a rule does with a packet that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,15 +92,6 @@ pub struct EntityMatch {
     pub not_ports: Vec<PortMatch>,
     /// The address (and, for a destination, the port) belongs to this Kubernetes service.
     pub service: Option<ServiceRef>,
-}
-
-/// A Kubernetes service by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceRef {
-    /// The service's namespace.
-    pub namespace: Box<str>,
-    /// The service's name.
-    pub name: Box<str>,
 }
 
 /// HTTP criteria: any of `methods` (none listed: any) and any of `paths` (none listed: any).

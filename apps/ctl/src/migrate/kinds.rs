@@ -37,12 +37,14 @@ pub(super) const STREAM: [Kind; 17] = [
 ];
 
 /// The kinds beside the stream. Endpoints come last: what they are subject to is there before them.
-pub(super) const BESIDE: [Kind; 8] = [
+pub(super) const BESIDE: [Kind; 10] = [
     Kind::Profile,
     Kind::Namespace,
     Kind::ServiceAccount,
     Kind::KubernetesNetworkPolicy,
     Kind::KubernetesClusterNetworkPolicy,
+    Kind::Service,
+    Kind::EndpointSlice,
     Kind::CalicoNodeStatus,
     Kind::LiveMigration,
     Kind::WorkloadEndpoint,
@@ -85,6 +87,8 @@ pub(super) fn part(kind: Kind) -> Part {
         | Kind::ServiceAccount
         | Kind::KubernetesNetworkPolicy
         | Kind::KubernetesClusterNetworkPolicy
+        | Kind::Service
+        | Kind::EndpointSlice
         | Kind::CalicoNodeStatus
         | Kind::LiveMigration
         | Kind::WorkloadEndpoint => Part::Beside,

@@ -14,6 +14,7 @@ pub(crate) mod node;
 pub(crate) mod policy;
 pub(crate) mod pool;
 pub(crate) mod rules;
+pub(crate) mod service;
 pub(crate) mod sets;
 
 use model::{Key, Labels, Resource};
@@ -41,7 +42,7 @@ pub(crate) struct Metadata {
 
 /// The key that an identity names in the model, if the kind has one there and the name can be read.
 pub(crate) fn key(kind: Kind, id: &Identity<'_>) -> Option<Key> {
-    use model::{HostEndpointId, NetworkSetId, PolicyId, PolicyKind};
+    use model::{EndpointSliceId, HostEndpointId, NetworkSetId, PolicyId, PolicyKind, ServiceRef};
     let policy = |kind| {
         Key::Policy(PolicyId {
             kind,
@@ -87,6 +88,14 @@ pub(crate) fn key(kind: Kind, id: &Identity<'_>) -> Option<Key> {
             namespace: id.namespace?.into(),
             name: id.name.into(),
         },
+        Kind::Service => Key::Service(ServiceRef {
+            namespace: id.namespace?.into(),
+            name: id.name.into(),
+        }),
+        Kind::EndpointSlice => Key::EndpointSlice(EndpointSliceId {
+            namespace: id.namespace?.into(),
+            name: id.name.into(),
+        }),
         Kind::IpamConfiguration => Key::IpamConfig,
         Kind::IpamHandle => Key::Handle(id.name.into()),
         Kind::IpamBlock | Kind::BlockAffinity => return None,
@@ -165,6 +174,11 @@ fn body(
         Kind::Profile => sets::profile(fields),
         Kind::Namespace => sets::namespace(id, meta, fields),
         Kind::ServiceAccount => sets::service_account(id, meta, fields),
+        Kind::Service => {
+            service::service(fields);
+            None
+        }
+        Kind::EndpointSlice => service::endpoint_slice(meta, fields),
         Kind::WorkloadEndpoint => endpoints::workload(id, meta, fields),
         Kind::HostEndpoint => endpoints::host(meta, fields),
         Kind::Node => node::node(meta, fields),
@@ -263,7 +277,9 @@ fn name_rule(kind: Kind, name: &str) -> (bool, usize, &'static str) {
         "must consist of lower case letters, digits and '-', with a letter or digit at both ends";
     const TWO: &str = "must be one or two parts, joined by '.', of lower case letters, digits and '-', with a letter or digit at both ends";
     match kind {
-        Kind::Tier | Kind::Namespace => (names::is_dns_label(name), names::MAX_LABEL, LABEL),
+        Kind::Tier | Kind::Namespace | Kind::Service => {
+            (names::is_dns_label(name), names::MAX_LABEL, LABEL)
+        }
         Kind::NetworkPolicy | Kind::StagedNetworkPolicy => {
             (names::is_network_policy_name(name), names::MAX_NAME, TWO)
         }
@@ -287,6 +303,7 @@ fn name_rule(kind: Kind, name: &str) -> (bool, usize, &'static str) {
         | Kind::FelixConfiguration
         | Kind::ClusterInformation
         | Kind::ServiceAccount
+        | Kind::EndpointSlice
         | Kind::BgpConfiguration
         | Kind::BgpPeer
         | Kind::BgpFilter

@@ -33,6 +33,8 @@ pub(super) enum Native {
     ServiceAccount,
     NetworkPolicy,
     ClusterNetworkPolicy,
+    Service,
+    EndpointSlice,
 }
 
 /// Group, version, plural, and whether it has namespaces.
@@ -50,6 +52,8 @@ impl Native {
             Native::Pod => ("", "v1", "pods", true),
             Native::Namespace => ("", "v1", "namespaces", false),
             Native::ServiceAccount => ("", "v1", "serviceaccounts", true),
+            Native::Service => ("", "v1", "services", true),
+            Native::EndpointSlice => ("discovery.k8s.io", "v1", "endpointslices", true),
             Native::NetworkPolicy => ("networking.k8s.io", "v1", "networkpolicies", true),
             Native::ClusterNetworkPolicy => (
                 "policy.networking.k8s.io",
@@ -130,7 +134,9 @@ impl Collection {
                 | Native::Pod
                 | Native::Namespace
                 | Native::ServiceAccount
-                | Native::NetworkPolicy,
+                | Native::NetworkPolicy
+                | Native::Service
+                | Native::EndpointSlice,
             ) => false,
         }
     }
@@ -217,6 +223,8 @@ pub fn collections(kind: Kind, group: Group) -> Vec<Collection> {
         (Kind::Namespace, &[Native::Namespace]),
         (Kind::ServiceAccount, &[Native::ServiceAccount]),
         (Kind::KubernetesNetworkPolicy, &[Native::NetworkPolicy]),
+        (Kind::Service, &[Native::Service]),
+        (Kind::EndpointSlice, &[Native::EndpointSlice]),
     ];
     if let Some((_, natives)) = natives.iter().find(|(of, _)| *of == kind) {
         return natives.iter().copied().map(native).collect();

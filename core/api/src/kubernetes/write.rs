@@ -98,7 +98,9 @@ pub fn write(
             Native::Namespace
             | Native::ServiceAccount
             | Native::NetworkPolicy
-            | Native::ClusterNetworkPolicy,
+            | Native::ClusterNetworkPolicy
+            | Native::Service
+            | Native::EndpointSlice,
         ) => Err(foreign(place.collection.kind(), change)),
     }
 }
@@ -109,6 +111,8 @@ fn foreign(kind: Kind, change: Change<'_>) -> Refused {
         "ServiceAccount" => "service accounts",
         "Profile" => "profiles come from namespaces and service accounts, which",
         "Node" => "nodes",
+        "Service" => "services",
+        "EndpointSlice" => "endpoint slices",
         "ClusterNetworkPolicy" => "cluster network policies",
         _ => "Kubernetes network policies",
     };

@@ -174,6 +174,13 @@ fn others() -> Vec<Value> {
         ),
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prod", "labels": {"team": "x"}}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": "prod", "labels": {"role": "web"}}}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "prod"}, "spec": {"ports": [{"port": 80}]}}),
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": "web-x1", "namespace": "prod", "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}],
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]
+        }),
     ]
 }
 
@@ -262,4 +269,4 @@ pub(crate) fn objects() -> Vec<Value> {
 }
 
 /// How many there are.
-pub(crate) const COUNT: usize = 30;
+pub(crate) const COUNT: usize = 32;

@@ -25,6 +25,10 @@ pub struct Footprint {
     pub sets: usize,
     /// Members of all sets.
     pub members: usize,
+    /// Endpoint slices.
+    pub slices: usize,
+    /// Services that slices or sets in use name.
+    pub services: usize,
     /// Endpoints of this node.
     pub local_endpoints: usize,
     /// Pools.
@@ -37,6 +41,7 @@ impl Graph {
     /// How much is kept.
     pub fn footprint(&self) -> Footprint {
         let (sets, members) = self.sets.size();
+        let (slices, services) = self.services.size();
         let policies = self.policies.policy_count();
         let tiers = self.policies.tier_count();
         let marks = self.dirty_endpoints.len() + self.dirty_rules.len() + self.dirty_pools.len();
@@ -59,6 +64,8 @@ impl Graph {
             active: self.active.len(),
             sets,
             members,
+            slices,
+            services,
             local_endpoints: self.locals.len(),
             pools: self.pools.len(),
             residue: marks + unforgotten.iter().filter(|&&wrong| wrong).count(),

@@ -455,6 +455,7 @@ fn uses(policy: &CompiledPolicy, id: &SetId) -> bool {
                 .sets
                 .iter()
                 .chain(&entity.not_sets)
+                .chain(&entity.port_sets)
                 .chain(ports)
                 .chain(&entity.not_ports.sets)
                 .any(|set| set == id)

@@ -105,6 +105,7 @@ impl FamilyOf for CompiledEntity {
             && self.not_nets.is_empty()
             && self.sets.is_empty()
             && self.not_sets.is_empty()
+            && self.port_sets.is_empty()
             && self.ports.as_ref().is_none_or(|p| p.sets.is_empty())
             && self.not_ports.sets.is_empty()
     }
@@ -151,6 +152,11 @@ fn alternatives(
             lists = crossed(&lists, &port_alternatives(asked, ports, names));
         }
         lists = crossed(&lists, &[address_matches(side, entity, family, names)]);
+        if let (Some(family), [_, ..]) = (family, entity.port_sets.as_slice()) {
+            let name = |id| Match::PortSet(Sense::Is, side, names.name(family, id));
+            let sets = entity.port_sets.iter().map(name).collect();
+            lists = crossed(&lists, &only_ported(rule.protocol, sets));
+        }
         let not_ports = negative_ports(side, &entity.not_ports, family, names);
         if !not_ports.is_empty() {
             lists = crossed(&lists, &guarded(rule.protocol, not_ports));
@@ -218,6 +224,15 @@ fn guarded(protocol: Option<Protocol>, not_ports: Vec<Match>) -> Vec<Vec<Match>>
             ported.extend(not_ports);
             vec![vec![Match::Ported(Sense::IsNot)], ported]
         }
+    }
+}
+
+/// What can hold only of packets that have ports: no alternative where the rule asks for others.
+fn only_ported(protocol: Option<Protocol>, of_ports: Vec<Match>) -> Vec<Vec<Match>> {
+    match protocol {
+        Some(protocol) if protocol.has_ports() => vec![of_ports],
+        Some(_) => Vec::new(),
+        None => crossed(&[vec![Match::Ported(Sense::Is)]], &[of_ports]),
     }
 }
 

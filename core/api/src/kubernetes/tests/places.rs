@@ -19,6 +19,14 @@ fn keys_are_objects_of_the_api_server() {
             "/apis/networking.k8s.io/v1/namespaces/a/networkpolicies/b".to_owned(),
         ),
         (
+            format!("{root}/kubernetesservice/a/b"),
+            "/api/v1/namespaces/a/services/b".to_owned(),
+        ),
+        (
+            format!("{root}/kubernetesendpointslices/a/b"),
+            "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/b".to_owned(),
+        ),
+        (
             format!("{root}/workloadendpoints/a/node--1-k8s-web--0-eth0"),
             "/api/v1/namespaces/a/pods/web-0".to_owned(),
         ),
@@ -109,12 +117,22 @@ fn prefixes_are_lists_and_no_wider_than_they_must_be() {
         "/calico/ipam/v2/host/",
         &[&format!("{crd}/blockaffinities")],
     );
+    check(
+        &format!("{root}kubernetesendpointslices/"),
+        &["/apis/discovery.k8s.io/v1/endpointslices"],
+    );
+    check(
+        &format!("{root}kubernetesservice/a/"),
+        &["/api/v1/namespaces/a/services"],
+    );
     check("/nothing/", &[]);
     let all = paths(root);
     for path in [
         "/api/v1/pods",
         "/api/v1/namespaces",
         "/apis/networking.k8s.io/v1/networkpolicies",
+        "/apis/discovery.k8s.io/v1/endpointslices",
+        "/api/v1/services",
     ] {
         assert_eq!(
             all.iter().filter(|one| *one == path).count(),
