@@ -14,7 +14,7 @@ use crate::probes::Probes;
 
 /// What the agent cares for. Others are written at any time and by every node, and would be read by all for nothing; and in a
 /// Kubernetes API server each kind is a request of its own, which our role must allow.
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 20] = [
     Kind::NetworkPolicy,
     Kind::GlobalNetworkPolicy,
     Kind::StagedNetworkPolicy,
@@ -28,6 +28,7 @@ const KINDS: [Kind; 19] = [
     Kind::Namespace,
     Kind::ServiceAccount,
     Kind::Profile,
+    Kind::EndpointSlice,
     Kind::WorkloadEndpoint,
     Kind::HostEndpoint,
     Kind::Node,

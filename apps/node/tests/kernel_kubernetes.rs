@@ -132,6 +132,7 @@ fn what_kubectl_changes_packets_obey() {
     });
 
     policy_follows(&server, &client, &other);
+    service_follows(&server, &other);
     outage(&host, &mut server, &client, &other);
     client.end();
     other.end();
@@ -193,6 +194,50 @@ fn policy_follows(server: &RealKubernetes, client: &agent::Stream, other: &agent
         "role=other",
     ]);
     until("the pod's label shuts it out", LONG, || !flows(client));
+}
+
+/// Lets pods with the role of a client reach the service, and nothing else.
+const TO_SERVICE: &str = "apiVersion: crd.projectcalico.org/v1\nkind: NetworkPolicy\nmetadata: {name: default.to-db, namespace: red}\n\
+                          spec: {tier: default, order: 1, selector: role == 'client', types: [Egress], \
+                          egress: [{action: Allow, destination: {services: {name: db, namespace: red}}}]}\n";
+
+/// Where the stream from the third pod goes.
+const SERVED: u16 = agent::PORT + 1;
+
+/// A slice of a service that has the server's address, as a controller of Kubernetes makes it.
+fn slice(service: &str, port: u16) -> String {
+    format!(
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+         metadata: {{name: db-1, namespace: red, labels: {{kubernetes.io/service-name: {service}}}}}\n\
+         addressType: IPv4\nendpoints: [{{addresses: [10.0.0.2], conditions: {{ready: true}}}}]\n\
+         ports: [{{name: stream, protocol: UDP, port: {port}}}]\n"
+    )
+}
+
+fn service_follows(server: &RealKubernetes, client: &agent::Stream) {
+    assert!(flows(client));
+    server.apply(TO_SERVICE);
+    until("nobody serves it yet", LONG, || !flows(client));
+    server.apply(&slice("db", SERVED));
+    until("the slice lets the client out", LONG, || flows(client));
+    server.apply(&slice("db", agent::PORT));
+    until("another port shuts it in", LONG, || !flows(client));
+    server.apply(&slice("db", SERVED));
+    until("the port is back", LONG, || flows(client));
+    server.apply(&slice("cache", SERVED));
+    until("the slice is another service's", LONG, || !flows(client));
+    server.apply(&slice("db", SERVED));
+    until("the slice is the service's again", LONG, || flows(client));
+    server.kubectl(&["-n", "red", "delete", "endpointslice", "db-1"]);
+    until("the slice is gone", LONG, || !flows(client));
+    server.kubectl(&[
+        "-n",
+        "red",
+        "delete",
+        "networkpolicies.crd.projectcalico.org",
+        "default.to-db",
+    ]);
+    until("without the policy packets pass", LONG, || flows(client));
 }
 
 fn outage(host: &Host, server: &mut RealKubernetes, client: &agent::Stream, other: &agent::Stream) {

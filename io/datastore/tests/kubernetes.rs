@@ -28,6 +28,7 @@ fn v1_conforms() {
     conformance(&server, Group::V1);
     golden_v1(&server);
     native_objects(&server);
+    services(&server);
     errors(&server);
 }
 
@@ -519,6 +520,50 @@ fn native_objects(server: &RealKubernetes) {
         let entry = read(&agent, &key).unwrap_or_else(|| panic!("{key} stands"));
         api::decode(&entry.key, &entry.value).expect("the model takes it");
     }
+}
+
+/// Services and the slices that say who serves them, with the rights of those who read them.
+fn services(server: &RealKubernetes) {
+    server.apply(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: prod}\nspec: {selector: {app: db}, ports: [{port: 5432}]}\n---\n\
+         apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+         metadata: {name: db-1, namespace: prod, labels: {kubernetes.io/service-name: db}}\naddressType: IPv4\n\
+         endpoints: [{addresses: [10.65.0.3], conditions: {ready: false}}]\nports: [{name: sql, port: 5432}]\n---\n\
+         apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+         metadata: {name: db-2, namespace: prod, labels: {kubernetes.io/service-name: db}}\naddressType: FQDN\n\
+         endpoints: [{addresses: [db.example.com]}]\nports: []\n",
+    );
+    let agent = open(server, User::Node);
+    let slices = format!("{ROOT}kubernetesendpointslices/prod/");
+    let listed = block_on_ready(agent.list(&slices)).expect("its own rights suffice");
+    let decoded = listed.entries.iter().map(|entry| {
+        let update = api::decode(&entry.key, &entry.value).expect("the model takes it");
+        let Some(model::Resource::EndpointSlice(slice)) = update.value else {
+            panic!("{}: {:?}", entry.key, update.value);
+        };
+        (slice.service.to_string(), slice.addresses, slice.ports)
+    });
+    let address = "10.65.0.3".parse().expect("an address");
+    let expected = [
+        (
+            "db".to_owned(),
+            vec![address],
+            vec![(model::Protocol::TCP, 5432)],
+        ),
+        ("db".to_owned(), vec![], vec![]),
+    ];
+    assert_eq!(decoded.collect::<Vec<_>>(), expected);
+    let user = open(server, User::Calicoctl);
+    let service = format!("{ROOT}kubernetesservice/prod/db");
+    let entry = read(&user, &service).expect("the service");
+    assert_eq!(json_of(&entry.value)["spec"]["ports"][0]["port"], 5432);
+    assert!(read(&user, &format!("{slices}db-1")).is_some());
+    for key in [service, format!("{slices}db-1")] {
+        let refused = block_on_ready(user.delete(&key, None)).expect_err("refused");
+        assert!(refused.to_string().contains("use kubectl"), "{refused}");
+    }
+    server.kubectl(&["-n", "prod", "delete", "service", "db"]);
+    server.kubectl(&["-n", "prod", "delete", "endpointslice", "db-1", "db-2"]);
 }
 
 /// Each error names what to do.

@@ -30,7 +30,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 /// What another hand breaks is back within this.
 pub(crate) const REPAIR: Duration = Duration::from_secs(1);
 /// The port all traffic goes to.
-const PORT: u16 = 7000;
+pub(crate) const PORT: u16 = 7000;
 
 /// Becomes the agent if this process was started to be one.
 pub(crate) fn become_agent() {
