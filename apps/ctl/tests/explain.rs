@@ -211,3 +211,66 @@ fn for_programs_and_from_the_store() {
     assert_eq!(live, offline);
     insta::assert_snapshot!(lab.transcript());
 }
+
+const SERVED: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {namespace: shop, labels: {app: web}}
+spec:
+  {node: n1, orchestrator: cni, containerID: web, endpoint: eth0, interfaceName: cali1, ipNetworks: [10.0.0.1/32], profiles: [kns.shop]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {ports: [{port: 5432}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
+addressType: IPv4
+endpoints: [{addresses: [192.0.2.7], conditions: {ready: false}}]
+ports: [{name: sql, port: 5432, protocol: TCP}]
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  selector: app == 'web'
+  types: [Ingress, Egress]
+  ingress:
+  - {action: Allow, source: {services: {name: db}}}
+  egress:
+  - action: Allow
+    destination: {services: {name: db}}
+    metadata: {annotations: {name: database}}
+";
+
+#[test]
+fn a_rule_that_knows_a_service_names_it() {
+    let mut lab = Lab::new();
+    lab.file("world/w.yaml", SERVED);
+    let explain = |from, to, port| {
+        [
+            "explain",
+            "--world",
+            "DIR/world",
+            "--from",
+            from,
+            "--to",
+            to,
+            "--port",
+            port,
+        ]
+    };
+    lab.run(&explain("shop/web", "192.0.2.7", "5432/tcp"));
+    lab.run(&explain("shop/web", "192.0.2.7", "5433/tcp"));
+    lab.run(&explain("192.0.2.7", "shop/web", "80/tcp"));
+    lab.run(&explain("192.0.2.8", "shop/web", "80/tcp"));
+    let json = explain("shop/web", "192.0.2.7", "5432/tcp");
+    lab.run(&[&json[..], &["-o", "json"]].concat());
+    insta::assert_snapshot!(lab.transcript());
+}

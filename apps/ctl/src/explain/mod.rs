@@ -122,7 +122,7 @@ fn hop(
         direction,
         endpoint: id.clone(),
         verdict: compiled.verdict(id, direction, packet),
-        walk: walk(&compiled, id, direction, packet),
+        walk: walk(world, &compiled, id, direction, packet),
         oracle: oracle::endpoint_verdict(world, id, direction, packet),
     })
 }

@@ -120,6 +120,15 @@ fn rule_text(matched: &Matched) -> String {
     format!("rule {}{name}", matched.rule)
 }
 
+/// The services that the rule names, as the end of a line.
+fn services_text(matched: &Matched) -> String {
+    let text = |word: &str, service: &Option<String>| {
+        let service = service.as_ref();
+        service.map_or_else(String::new, |service| format!(", {word} service {service}"))
+    };
+    text("from", &matched.from) + &text("to", &matched.to)
+}
+
 /// The way to the verdict; its last line is what decided.
 fn lines(hop: &Hop) -> Vec<String> {
     let mut lines: Vec<String> = hop.walk.tiers.iter().flat_map(tier_lines).collect();
@@ -132,10 +141,11 @@ fn lines(hop: &Hop) -> Vec<String> {
                 format!("profile {}: deny, because it does not exist", step.profile)
             }
             Some(matched) => format!(
-                "profile {}: {} by {}",
+                "profile {}: {} by {}{}",
                 step.profile,
                 action_word(matched.action),
-                rule_text(matched)
+                rule_text(matched),
+                services_text(matched)
             ),
             None => format!("profile {}: no rule matches", step.profile),
         });
@@ -157,9 +167,10 @@ fn tier_lines(step: &TierStep) -> Vec<String> {
         .map(|PolicyStep { policy, matched }| match matched {
             Some(matched) => {
                 format!(
-                    "tier {tier}: {} by {} of policy {policy}",
+                    "tier {tier}: {} by {} of policy {policy}{}",
                     action_word(matched.action),
-                    rule_text(matched)
+                    rule_text(matched),
+                    services_text(matched)
                 )
             }
             None => format!("tier {tier}: no rule of policy {policy} matches"),
@@ -240,6 +251,9 @@ fn hop_value(hop: &Hop) -> Value {
         if let Some(name) = &matched.name {
             map.insert("ruleName".to_owned(), json!(name));
         }
+        for (field, service) in services(matched) {
+            map.insert(field.to_owned(), json!(service));
+        }
         map.insert("action".to_owned(), json!(action_word(matched.action)));
     }
     value["tiers"] = hop.walk.tiers.iter().map(tier_value).collect();
@@ -294,8 +308,18 @@ fn matched_value(mut value: Value, matched: Option<&Matched>) -> Value {
         if let Some(name) = &matched.name {
             value["ruleName"] = json!(name);
         }
+        for (field, service) in services(matched) {
+            value[field] = json!(service);
+        }
     }
     value
+}
+
+/// The services by which a rule knows the ends of a connection.
+fn services(matched: &Matched) -> impl Iterator<Item = (&'static str, &String)> {
+    [("fromService", &matched.from), ("toService", &matched.to)]
+        .into_iter()
+        .filter_map(|(field, service)| Some((field, service.as_ref()?)))
 }
 
 /// A verdict with its reason, field by field.

@@ -1,7 +1,9 @@
 //! Walks compiled policy as a packet does, and notes every tier and policy on the way.
 
 use calc::{Compiled, CompiledPolicy, CompiledRule, Decision, Direction, Graph, Packet, World};
-use model::{Action, DefaultAction, PolicyId, Update, WorkloadEndpointId};
+use model::{
+    Action, DefaultAction, Key, PolicyId, Resource, ServiceRef, Update, WorkloadEndpointId,
+};
 
 use crate::outcome::{Failure, Status};
 
@@ -44,6 +46,31 @@ pub(super) struct Matched {
     pub(super) action: Action,
     /// What its author calls it, in its annotation `name`.
     pub(super) name: Option<String>,
+    /// The service by which it knows the source.
+    pub(super) from: Option<String>,
+    /// The service by which it knows the destination.
+    pub(super) to: Option<String>,
+}
+
+impl Matched {
+    /// Takes the services from the rule as it was written: compiled, it has sets instead.
+    fn with_services(mut self, written: Option<&Resource>, direction: Direction) -> Matched {
+        let lists = match written {
+            Some(Resource::Policy(policy)) => Some((&policy.ingress, &policy.egress)),
+            Some(Resource::Profile(profile)) => Some((&profile.ingress, &profile.egress)),
+            Some(_) | None => None,
+        };
+        let rules = lists.map(|(ingress, egress)| match direction {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        });
+        let text = |service: &ServiceRef| format!("{}/{}", service.namespace, service.name);
+        if let Some(rule) = rules.and_then(|rules| rules.get(self.rule)) {
+            self.from = rule.source.service.as_ref().map(text);
+            self.to = rule.destination.service.as_ref().map(text);
+        }
+        self
+    }
 }
 
 /// How a tier ended.
@@ -82,6 +109,7 @@ pub(super) fn compile(world: &World, node: &str) -> Result<Compiled, Failure> {
 }
 
 pub(super) fn walk(
+    world: &World,
     compiled: &Compiled,
     id: &WorkloadEndpointId,
     direction: Direction,
@@ -95,17 +123,14 @@ pub(super) fn walk(
     let Some(endpoint) = compiled.endpoints().get(id) else {
         return walk;
     };
-    let rules = |policy: Option<&CompiledPolicy>| -> Option<Matched> {
+    let rules = |key: &Key, policy: Option<&CompiledPolicy>| -> Option<Matched> {
         let policy = policy?;
-        first_match(
-            compiled,
-            if direction == Direction::Ingress {
-                &policy.ingress
-            } else {
-                &policy.egress
-            },
-            packet,
-        )
+        let rules = match direction {
+            Direction::Ingress => &policy.ingress,
+            Direction::Egress => &policy.egress,
+        };
+        let matched = first_match(compiled, rules, packet)?;
+        Some(matched.with_services(world.get(key), direction))
     };
     let tiers = match direction {
         Direction::Ingress => &endpoint.ingress,
@@ -114,7 +139,7 @@ pub(super) fn walk(
     for tier in tiers {
         let mut policies = Vec::new();
         for policy in &tier.policies {
-            let matched = rules(compiled.policy(policy));
+            let matched = rules(&Key::Policy(policy.clone()), compiled.policy(policy));
             let decided = matched.is_some();
             policies.push(PolicyStep {
                 policy: policy.clone(),
@@ -148,7 +173,7 @@ pub(super) fn walk(
         return walk;
     }
     for profile in &endpoint.profiles {
-        let matched = rules(compiled.profile(profile));
+        let matched = rules(&Key::Profile(profile.clone()), compiled.profile(profile));
         let action = matched.as_ref().map(|matched| matched.action);
         walk.profiles.push(ProfileStep {
             profile: profile.to_string(),
@@ -174,5 +199,7 @@ fn first_match(compiled: &Compiled, rules: &[CompiledRule], packet: &Packet) -> 
         rule: index,
         action: rule.action,
         name: rule.annotations.get("name").map(|name| name.to_string()),
+        from: None,
+        to: None,
     })
 }
