@@ -248,7 +248,10 @@ fn pool(map: &mut Map<String, Value>) {
     default(spec, "allowedUses", || json!(["Workload", "Tunnel"]));
     default(spec, "vxlanMode", || json!("Never"));
     default(spec, "ipipMode", || json!("Never"));
-    default(spec, "assignmentMode", || json!("Automatic"));
+    // Not for an empty one, which upstream refuses.
+    if spec.get("assignmentMode").is_none_or(Value::is_null) {
+        spec.insert("assignmentMode".to_owned(), json!("Automatic"));
+    }
 }
 
 fn workload_endpoint(map: &mut Map<String, Value>) {

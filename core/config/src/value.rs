@@ -348,19 +348,27 @@ fn is_pattern(text: &str) -> bool {
     }
 }
 
-/// A regular expression whose brackets close. Whoever compiles it may find more.
+/// A regular expression whose brackets close, and whose repetitions have something to repeat. Whoever compiles it may find more.
 fn is_balanced(text: &str) -> bool {
     let (mut round, mut square) = (0i32, false);
-    let mut chars = text.chars();
+    let mut can_repeat = false;
+    let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '\\' if chars.next().is_none() => return false,
             '[' if !square => square = true,
             ']' if square => square = false,
-            '(' if !square => round += 1,
-            ')' if !square => round -= 1,
+            _ if square => {}
+            '(' => {
+                round += 1;
+                // What a group begins with may say what kind of group it is.
+                chars.next_if_eq(&'?');
+            }
+            ')' => round -= 1,
+            '*' | '+' | '?' if !can_repeat => return false,
             _ => {}
         }
+        can_repeat = square || !matches!(c, '(' | '|');
         if round < 0 {
             return false;
         }

@@ -162,7 +162,12 @@ fn kinds_read_their_forms() {
         assert!(Kind::Failsafes.parse(bad).is_err(), "{bad}");
     }
     assert!(Kind::Pattern.parse("^(a|b[)]*)$").is_ok());
-    assert!(Kind::Pattern.parse("(a").is_err() && Kind::Pattern.parse("a\\").is_err());
+    for bad in ["(a", "a\\", "*", "+", "?", "a|*", "(*)"] {
+        assert!(Kind::Pattern.parse(bad).is_err(), "{bad}");
+    }
+    for good in [".*", "^*", "(?:a)?", "[*+]+", "a|b*", "\\*+"] {
+        assert!(Kind::Pattern.parse(good).is_ok(), "{good}");
+    }
     assert!(
         Kind::InterfacePatterns
             .parse("kube-ipvs0,/^veth.*/")
