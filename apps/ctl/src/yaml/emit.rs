@@ -1,5 +1,6 @@
 //! Writes a JSON value as YAML, byte for byte as `sigs.k8s.io/yaml` writes it: sorted keys, lists not indented under their
-//! keys, long strings continued at the first space past column 80, strings quoted where YAML 1.1 would misread them.
+//! keys, long strings continued at the first space past column 80, strings quoted where YAML 1.1 would misread them. Only text
+//! with U+2028 or U+2029 is written otherwise: quoted, where Go's breaks lines that YAML 1.2 does not join again.
 
 use std::cmp::Ordering;
 
@@ -321,6 +322,79 @@ mod tests {
             serde_json::from_str(include_str!("../../tests/golden/yaml.json")).unwrap();
         let expected = include_str!("../../tests/golden/yaml.yaml");
         assert_eq!(to_yaml(&value), expected);
+    }
+
+    /// What is written is read as what it was, whatever is in it.
+    #[test]
+    fn any_text_survives_writing_and_reading() {
+        use crate::yaml::{Source, documents};
+        use testkit::rng::Rng;
+        const PARTS: [&str; 44] = [
+            " ",
+            "  ",
+            "\n",
+            "\n\n",
+            "\t",
+            "\r",
+            "\r\n",
+            "\u{85}",
+            "\u{a0}",
+            "\u{2028}",
+            "\u{2029}",
+            "\u{feff}",
+            "\u{0}",
+            "\u{7f}",
+            "\u{fffe}",
+            "\u{1f600}",
+            "é",
+            "a",
+            "Z",
+            "0",
+            "1e3",
+            "0x1",
+            "true",
+            "no",
+            "null",
+            "~",
+            "-",
+            "- ",
+            ":",
+            ": ",
+            "#",
+            " #",
+            "'",
+            "\"",
+            "\\",
+            "|",
+            ">",
+            "%",
+            "@",
+            "---\n",
+            "...\n",
+            "===\n",
+            "{",
+            "a long word ",
+        ];
+        for seed in 0..4000 {
+            let mut rng = Rng::new(seed);
+            let mut text = || -> String {
+                let parts = rng.below(if seed % 50 == 0 { 60 } else { 6 });
+                (0..parts).map(|_| *rng.pick(&PARTS)).collect()
+            };
+            let value = serde_json::json!({"k": text(), "list": [text(), {"in": text()}], "map": {(text()): text()}});
+            let source = Source {
+                name: "test".to_owned(),
+                text: to_yaml(&value),
+            };
+            let read = documents(&source)
+                .into_iter()
+                .next()
+                .map(|document| document.content);
+            let Some(Ok(content)) = read else {
+                panic!("seed {seed}: {value}\n{}", source.text);
+            };
+            assert_eq!(content.to_value(), value, "seed {seed}:\n{}", source.text);
+        }
     }
 
     #[test]

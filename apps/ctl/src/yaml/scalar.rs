@@ -63,7 +63,8 @@ fn observe(text: &str) -> Traits {
             ':' => blank_follows,
             _ => false,
         };
-        traits.special |= !is_printable(c);
+        // Line breaks to readers of YAML 1.1, characters to those of 1.2: only an escape is one thing to both.
+        traits.special |= !is_printable(c) || matches!(c, '\u{2028}' | '\u{2029}');
         let last = rest.peek().is_none();
         if c == ' ' {
             traits.space_at_end |= last;
