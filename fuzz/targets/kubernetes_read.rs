@@ -14,7 +14,7 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
         };
         if let (Some(key), Some(value)) = (reading.key, reading.value) {
             let _ = api::decode(&key, &value);
-            let _ = write(&key, Change::Update(&value, reading.revision), group, None);
+            let _ = write(&key, Change::Update(&value, reading.revision), group);
         }
     }
 });

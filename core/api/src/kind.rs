@@ -408,6 +408,19 @@ const ROWS: [Row; 32] = {
 };
 
 impl Kind {
+    /// Calico's own policies, which are in a tier each. Older releases had the name of the default tier before theirs.
+    pub const TIERED: [Kind; 4] = [
+        Kind::NetworkPolicy,
+        Kind::GlobalNetworkPolicy,
+        Kind::StagedNetworkPolicy,
+        Kind::StagedGlobalNetworkPolicy,
+    ];
+
+    /// True for policies that are in a tier.
+    pub fn has_tier(self) -> bool {
+        Kind::TIERED.contains(&self)
+    }
+
     /// Every kind, in the order of the table.
     pub fn all() -> impl Iterator<Item = Kind> {
         ROWS.iter().map(|row| row.kind)

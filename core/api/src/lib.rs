@@ -14,8 +14,10 @@ pub mod kubernetes;
 mod names;
 mod nearest;
 mod object;
+mod older;
 mod problem;
 mod reader;
+mod references;
 pub mod schema;
 mod sha1;
 
@@ -31,5 +33,7 @@ pub use key::{
 pub use kind::{CALICO_V3, CORE_V1, DISCOVERY_V1, Kind, NETWORKING_V1, POLICY_V1ALPHA2, Scope};
 pub use kinds::endpoints::workload_endpoint_name;
 pub use object::Object;
+pub use older::older_key;
 pub use problem::{Invalid, Problem};
+pub use references::{Intent, Needs, Objection, Reference, needs, objection};
 pub use sha1::interface_digest;

@@ -7,6 +7,7 @@ use crate::gojson;
 use crate::ipam_form;
 use crate::key::{StoreKey, parse_store_key, store_key};
 use crate::kind::Kind;
+use crate::older;
 use crate::problem::{Invalid, Problem};
 
 /// An object: admitted by [`crate::admit`], read from the store, or made by [`Object::new`].
@@ -15,6 +16,8 @@ pub struct Object {
     kind: Kind,
     // Always an object.
     value: Map<String, Value>,
+    /// Where it was read, if that is not where its name says.
+    stored: Option<Box<str>>,
 }
 
 impl Object {
@@ -23,6 +26,7 @@ impl Object {
         let mut object = Object {
             kind,
             value: Map::new(),
+            stored: None,
         };
         object.set_type();
         let meta = object.metadata_mut();
@@ -34,11 +38,16 @@ impl Object {
     }
 
     pub(crate) fn from_parts(kind: Kind, value: Map<String, Value>) -> Object {
-        Object { kind, value }
+        Object {
+            kind,
+            value,
+            stored: None,
+        }
     }
 
     /// Reads a store entry: the stored object, with `metadata.resourceVersion` set to the entry's revision. IPAM entries,
-    /// which upstream stores in a form of their own, become the v3 objects that users see.
+    /// which upstream stores in a form of their own, become the v3 objects that users see. Policies of older releases get the name
+    /// that users know them by (see [`crate::older_key`]).
     ///
     /// # Errors
     /// If the key is none of ours, or the bytes are no JSON object.
@@ -70,12 +79,17 @@ impl Object {
             | StoreKey::IpamConfig => ipam_form::to_v3(&place, map),
         };
         object.set_type();
+        if object.kind.has_tier() {
+            older::restore(&mut object.value);
+        }
+        object.stored = (object.store_key() != key).then(|| key.into());
         let meta = object.metadata_mut();
         meta.insert("resourceVersion".to_owned(), revision.to_string().into());
         Ok(object)
     }
 
-    /// The bytes to store: without `metadata.resourceVersion` and `selfLink`, encoded as Go encodes.
+    /// The bytes to store: without `metadata.resourceVersion` and `selfLink`, encoded as Go encodes; policies with their name in
+    /// an annotation, as upstream keeps them.
     ///
     /// Fields are in the order of their names, which is not always the order in which upstream's structs have them.
     pub fn to_store_bytes(&self) -> Vec<u8> {
@@ -86,6 +100,9 @@ impl Object {
         if let Some(Value::Object(meta)) = value.get_mut("metadata") {
             meta.remove("resourceVersion");
             meta.remove("selfLink");
+        }
+        if self.kind.has_tier() {
+            older::keep(&mut value);
         }
         gojson::to_vec(&Value::Object(value))
     }
@@ -112,6 +129,13 @@ impl Object {
             || store_key(self.kind, self.namespace(), self.name()),
             |key| key.to_string(),
         )
+    }
+
+    /// Where it was read; where it is to be stored if it was not read from a store.
+    pub fn stored_key(&self) -> String {
+        self.stored
+            .as_deref()
+            .map_or_else(|| self.store_key(), str::to_owned)
     }
 
     /// The labels.

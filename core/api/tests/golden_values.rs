@@ -13,22 +13,22 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         r#"{"kind":"NetworkPolicy","metadata":{"name":"web"},"spec":{"selector":"app == 'a<b'","order":1e3,"ingress":[{"action":"Allow","protocol":"tcp","destination":{"ports":[80]}}]}}"#,
         "networkpolicies/default/web",
-        r#"{"apiVersion":"projectcalico.org/v3","kind":"NetworkPolicy","metadata":{"labels":{"projectcalico.org/tier":"default"},"name":"web","namespace":"default"},"spec":{"ingress":[{"action":"Allow","destination":{"ports":[80]},"protocol":"TCP"}],"order":1000,"selector":"app == 'a\u003cb'","tier":"default","types":["Ingress"]}}"#,
+        r#"{"apiVersion":"projectcalico.org/v3","kind":"NetworkPolicy","metadata":{"annotations":{"projectcalico.org/metadata":"{\"name\":\"web\"}"},"labels":{"projectcalico.org/tier":"default"},"name":"web","namespace":"default"},"spec":{"ingress":[{"action":"Allow","destination":{"ports":[80]},"protocol":"TCP"}],"order":1000,"selector":"app == 'a\u003cb'","tier":"default","types":["Ingress"]}}"#,
     ),
     (
         r#"{"kind":"GlobalNetworkPolicy","metadata":{"name":"out"},"spec":{"tier":"t","egress":[{"action":"Pass"}]}}"#,
         "globalnetworkpolicies/out",
-        r#"{"apiVersion":"projectcalico.org/v3","kind":"GlobalNetworkPolicy","metadata":{"labels":{"projectcalico.org/tier":"t"},"name":"out"},"spec":{"egress":[{"action":"Pass"}],"tier":"t","types":["Egress"]}}"#,
+        r#"{"apiVersion":"projectcalico.org/v3","kind":"GlobalNetworkPolicy","metadata":{"annotations":{"projectcalico.org/metadata":"{\"name\":\"out\"}"},"labels":{"projectcalico.org/tier":"t"},"name":"out"},"spec":{"egress":[{"action":"Pass"}],"tier":"t","types":["Egress"]}}"#,
     ),
     (
         r#"{"kind":"StagedNetworkPolicy","metadata":{"name":"web"},"spec":{"ingress":[{"action":"Deny"}],"egress":[{"action":"Deny"}]}}"#,
         "stagednetworkpolicies/default/web",
-        r#"{"apiVersion":"projectcalico.org/v3","kind":"StagedNetworkPolicy","metadata":{"labels":{"projectcalico.org/tier":"default"},"name":"web","namespace":"default"},"spec":{"egress":[{"action":"Deny"}],"ingress":[{"action":"Deny"}],"stagedAction":"Set","tier":"default","types":["Ingress","Egress"]}}"#,
+        r#"{"apiVersion":"projectcalico.org/v3","kind":"StagedNetworkPolicy","metadata":{"annotations":{"projectcalico.org/metadata":"{\"name\":\"web\"}"},"labels":{"projectcalico.org/tier":"default"},"name":"web","namespace":"default"},"spec":{"egress":[{"action":"Deny"}],"ingress":[{"action":"Deny"}],"stagedAction":"Set","tier":"default","types":["Ingress","Egress"]}}"#,
     ),
     (
         r#"{"kind":"StagedGlobalNetworkPolicy","metadata":{"name":"gone"},"spec":{"stagedAction":"Delete"}}"#,
         "stagedglobalnetworkpolicies/gone",
-        r#"{"apiVersion":"projectcalico.org/v3","kind":"StagedGlobalNetworkPolicy","metadata":{"labels":{"projectcalico.org/tier":"default"},"name":"gone"},"spec":{"stagedAction":"Delete","tier":"default"}}"#,
+        r#"{"apiVersion":"projectcalico.org/v3","kind":"StagedGlobalNetworkPolicy","metadata":{"annotations":{"projectcalico.org/metadata":"{\"name\":\"gone\"}"},"labels":{"projectcalico.org/tier":"default"},"name":"gone"},"spec":{"stagedAction":"Delete","tier":"default"}}"#,
     ),
     (
         r#"{"kind":"StagedKubernetesNetworkPolicy","metadata":{"name":"web","namespace":"prod"},"spec":{"egress":[{}]}}"#,

@@ -426,9 +426,13 @@ fn golden_v1(server: &RealKubernetes) {
     );
     // What another client wrote is ours to read.
     server.apply("apiVersion: crd.projectcalico.org/v1\nkind: GlobalNetworkPolicy\nmetadata:\n  name: default.old\n  annotations:\n    projectcalico.org/metadata: '{}'\nspec: {tier: default, selector: all()}\n");
-    let old = format!("{ROOT}globalnetworkpolicies/old");
-    let entry = read(&store, &old).expect("found under its bare name");
+    let old = format!("{ROOT}globalnetworkpolicies/default.old");
+    let entry = read(&store, &old).expect("found where it is");
     let mut object = json_of(&entry.value);
+    assert_eq!(
+        object["metadata"]["name"], "old",
+        "called what users call it"
+    );
     object["spec"]["order"] = 5.into();
     block_on_ready(store.update(&old, object.to_string().into_bytes(), entry.revision))
         .expect("update");

@@ -242,7 +242,7 @@ fn kept_as_stores_write(server: &Server) {
     for object in valid() {
         let admitted = admit(object, &AdmitOptions::default()).expect("it is valid");
         let (key, bytes) = (admitted.store_key(), admitted.to_store_bytes());
-        let request = match write(&key, Change::Create(&bytes), Group::V1, None) {
+        let request = match write(&key, Change::Create(&bytes), Group::V1) {
             Ok(request) => request,
             // ClusterNetworkPolicies are not Calico's to write.
             Err(refused) => {

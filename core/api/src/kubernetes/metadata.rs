@@ -8,9 +8,8 @@ use serde_json::{Map, Value};
 use super::identity::mirrored;
 use crate::gojson;
 use crate::kind::{CALICO_V3, Kind};
+use crate::older::{self, ANNOTATION};
 
-/// The annotation.
-const ANNOTATION: &str = "projectcalico.org/metadata";
 /// What owners are called in custom resources.
 const V1: &str = "crd.projectcalico.org/v1";
 
@@ -28,18 +27,6 @@ const ORDER: [&str; 10] = [
     "finalizers",
 ];
 
-/// True for kinds whose v3 name stands in the annotation: custom resources of policies had a tier's prefix in older releases.
-pub(super) fn is_policy(kind: Kind) -> bool {
-    [
-        "NetworkPolicy",
-        "GlobalNetworkPolicy",
-        "StagedNetworkPolicy",
-        "StagedGlobalNetworkPolicy",
-    ]
-    .contains(&kind.name())
-        && kind.api_version() == CALICO_V3
-}
-
 /// The metadata of a custom resource for a v3 object's.
 pub(super) fn to_custom(kind: Kind, meta: &Map<String, Value>) -> Map<String, Value> {
     let mut kept = meta.clone();
@@ -52,7 +39,8 @@ pub(super) fn to_custom(kind: Kind, meta: &Map<String, Value>) -> Map<String, Va
     ] {
         kept.remove(field);
     }
-    if !is_policy(kind) {
+    // Custom resources of policies may be called otherwise than the policies.
+    if !kind.has_tier() {
         kept.remove("name");
     }
     translate_owners(&mut kept, CALICO_V3, V1);
@@ -138,12 +126,9 @@ fn merged(
     }
     if meta.get("name").is_none_or(is_empty) {
         let name = own.get("name").and_then(Value::as_str).unwrap_or("");
-        // Policies of the default tier had its name as a prefix.
-        let bare = match tier {
-            Some("default" | "") | None if is_policy(kind) => {
-                name.strip_prefix("default.").unwrap_or(name)
-            }
-            Some(_) | None => name,
+        let bare = match kind.has_tier() {
+            true => older::bare(name, tier),
+            false => name,
         };
         meta.insert("name".to_owned(), bare.into());
     }

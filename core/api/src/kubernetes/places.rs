@@ -141,11 +141,6 @@ impl Collection {
         }
     }
 
-    /// True if two of its objects may have one key for a while: see [`Place::older`].
-    pub fn has_older_names(self) -> bool {
-        self.source == Source::Custom(Group::V1) && super::metadata::is_policy(self.kind)
-    }
-
     /// The kind of the store's entries that its objects become.
     pub fn kind(self) -> Kind {
         self.kind
@@ -171,16 +166,6 @@ impl Place {
             self.collection.path(self.namespace.as_deref()),
             escaped(&self.name)
         )
-    }
-
-    /// Where an older release has put the object: custom resources of policies had the name of the default tier before their
-    /// own. `None` for all others.
-    pub fn older(&self) -> Option<Place> {
-        let prefixed = self.collection.has_older_names() && !self.name.starts_with("default.");
-        prefixed.then(|| Place {
-            name: format!("default.{}", self.name),
-            ..self.clone()
-        })
     }
 }
 

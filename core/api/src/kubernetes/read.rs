@@ -7,6 +7,7 @@ use super::places::{Collection, Native, Source};
 use super::pod::Pod;
 use super::{Group, custom, ipam, node, profile};
 use crate::ipam_form;
+use crate::key::store_key;
 use crate::kind::Kind;
 use crate::object::Object;
 
@@ -102,10 +103,15 @@ pub fn read(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
             custom_object(kind, group, map, &mut problems)
         }
     };
+    // A policy is kept under the name that its custom resource has, which older releases have given another than its own.
+    let key = match kind.has_tier() {
+        true => store_key(kind, object.namespace(), &name.name),
+        false => object.store_key(),
+    };
     Ok(Reading {
         object: name,
         revision,
-        key: Some(object.store_key()),
+        key: Some(key),
         value: (!is_deleted).then(|| object.to_store_bytes()),
         problems,
     })

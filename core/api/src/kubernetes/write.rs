@@ -9,6 +9,7 @@ use crate::ipam_form;
 use crate::key::{StoreKey, parse_store_key};
 use crate::kind::Kind;
 use crate::object::Object;
+use crate::older;
 
 /// What is to happen to an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,18 +75,12 @@ pub enum Refused {
     },
 }
 
-/// The request that makes a change. `at` names the object where that is not what the key says ([`Place::older`]).
+/// The request that makes a change.
 ///
 /// # Errors
 /// If the API server takes no such change.
-pub fn write(
-    key: &str,
-    change: Change<'_>,
-    group: Group,
-    at: Option<Place>,
-) -> Result<Request, Refused> {
-    let found = at.or_else(|| place(key, group));
-    let (Some(place), Some(parsed)) = (found, parse_store_key(key)) else {
+pub fn write(key: &str, change: Change<'_>, group: Group) -> Result<Request, Refused> {
+    let (Some(place), Some(parsed)) = (place(key, group), parse_store_key(key)) else {
         return Err(Refused::NoPlace {
             key: key.to_owned(),
         });
@@ -150,6 +145,9 @@ fn write_custom(
     };
     let kind = parsed.kind();
     let mut object = object_of(key, bytes, kind)?;
+    if kind.has_tier() {
+        older::strip(object.value_mut());
+    }
     if ipam_form::is_kept_otherwise(kind) {
         object = ipam_form::to_v3(parsed, object.value().clone());
         ipam::complete(parsed, &mut object);

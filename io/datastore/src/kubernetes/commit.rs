@@ -58,7 +58,7 @@ impl Commit<'_> {
     }
 
     async fn create(&self, value: &[u8]) -> Result<Revision, CommitError> {
-        let request = self.request(Change::Create(value), None)?;
+        let request = self.request(Change::Create(value))?;
         for _ in 0..ATTEMPTS {
             let failure = match self.send(&request).await {
                 Ok(revision) => return Ok(revision),
@@ -92,7 +92,7 @@ impl Commit<'_> {
         if reading.key.is_none() || reading.value.is_some() {
             return Ok(false);
         }
-        let request = self.request(Change::Delete(Some(reading.revision)), Some(place.clone()))?;
+        let request = self.request(Change::Delete(Some(reading.revision)))?;
         match self.send(&request).await {
             Ok(_) => Ok(true),
             Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(true),
@@ -100,47 +100,21 @@ impl Commit<'_> {
         }
     }
 
-    /// An update or a removal, of the object where it is now.
+    /// An update or a removal.
     async fn change(
         &self,
         change: Change<'_>,
         expected: Option<Revision>,
     ) -> Result<Revision, CommitError> {
-        let request = self.request(change, None)?;
+        let request = self.request(change)?;
         let failure = match self.send(&request).await {
             Ok(revision) => return Ok(revision),
             Err(failure) => failure,
         };
         match failure.code() {
-            Some(404) => match request.place.older() {
-                Some(older) => self.change_older(change, expected, older).await,
-                None => Err(self.absent()),
-            },
+            Some(404) => Err(self.absent()),
             Some(409) => Err(self.conflict(expected, self.found().await?)),
             Some(_) | None => Err(self.failed(failure, &request.place)),
-        }
-    }
-
-    async fn change_older(
-        &self,
-        change: Change<'_>,
-        expected: Option<Revision>,
-        older: Place,
-    ) -> Result<Revision, CommitError> {
-        let found = object(self.client, self.key, &older).await;
-        match found {
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(self.absent()),
-            Err(failure) => return Err(self.failed(failure, &older)),
-        }
-        let request = self.request(change, Some(older))?;
-        match self.send(&request).await {
-            Ok(revision) => Ok(revision),
-            Err(failure) => match failure.code() {
-                Some(404) => Err(self.absent()),
-                Some(409) => Err(self.conflict(expected, self.found().await?)),
-                Some(_) | None => Err(self.failed(failure, &request.place)),
-            },
         }
     }
 
@@ -169,9 +143,7 @@ impl Commit<'_> {
             return Ok(None);
         };
         match object(self.client, self.key, &place).await {
-            Ok(found) => Ok(found
-                .map(|(reading, _)| reading)
-                .filter(|reading| reading.value.is_some())),
+            Ok(found) => Ok(found.filter(|reading| reading.value.is_some())),
             Err(failure) => Err(self.failed(failure, &place)),
         }
     }
@@ -184,8 +156,8 @@ impl Commit<'_> {
             .map(|reading| Revision::new(reading.revision)))
     }
 
-    fn request(&self, change: Change<'_>, at: Option<Place>) -> Result<Request, CommitError> {
-        write(self.key, change, self.group, at).map_err(|refused: Refused| CommitError::Refused {
+    fn request(&self, change: Change<'_>) -> Result<Request, CommitError> {
+        write(self.key, change, self.group).map_err(|refused: Refused| CommitError::Refused {
             key: self.key.into(),
             why: refused.to_string().into(),
         })

@@ -20,7 +20,7 @@ use super::client::Client;
 use super::lines::{End, Lines, Notice};
 use super::read::{escaped, list};
 use super::status::Failure;
-use super::told::{Keys, Order, Told};
+use super::told::{Order, Told};
 use crate::feed::{Feed, FeedEvent, FeedState, Pusher, pushed};
 use crate::remote::{Backoff, Lost, Reactor};
 use crate::{Revision, Trouble};
@@ -76,10 +76,7 @@ async fn run(client: &Arc<Client>, pusher: Pusher, prefixes: Vec<String>) {
         .into_iter()
         .enumerate()
         .map(|(number, listing)| Follower {
-            told: Told::new(match listing.collection.has_older_names() {
-                true => Keys::Shared,
-                false => Keys::Own,
-            }),
+            told: Told::default(),
             client: client.clone(),
             board: board.clone(),
             number,
@@ -367,15 +364,13 @@ impl Follower {
             }
             Notice::Gone(reading) => {
                 let at = Revision::new(reading.revision);
-                (self.told.gone(&reading.object), at)
+                (self.told.gone(&reading.object).into_iter().collect(), at)
             }
             Notice::Unreadable(unreadable) => {
                 tracing::warn!(%unreadable, "object counts as absent");
                 let object = unreadable.object.as_ref();
-                let events = object
-                    .map(|object| self.told.gone(object))
-                    .unwrap_or_default();
-                (events, Revision::ZERO)
+                let event = object.and_then(|object| self.told.gone(object));
+                (event.into_iter().collect(), Revision::ZERO)
             }
             Notice::Position(at) | Notice::Initial(at) => (Vec::new(), at),
         };

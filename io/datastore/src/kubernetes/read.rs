@@ -124,10 +124,7 @@ async fn run(client: &Client, job: Job) -> Result<Found, Failure> {
     match job {
         Job::Object { key, place } => {
             let found = object(client, &key, &place).await?;
-            let entries = found
-                .and_then(|(reading, _)| entry(reading))
-                .into_iter()
-                .collect();
+            let entries = found.and_then(entry).into_iter().collect();
             Ok(Found {
                 entries,
                 listed: None,
@@ -137,7 +134,7 @@ async fn run(client: &Client, job: Job) -> Result<Found, Failure> {
             let Some(page) = list(client, &listing).await? else {
                 return Ok(Found::default());
             };
-            let entries = unique(page.readings).filter_map(entry).collect();
+            let entries = page.readings.into_iter().filter_map(entry).collect();
             Ok(Found {
                 entries,
                 listed: Some(page.revision),
@@ -146,27 +143,25 @@ async fn run(client: &Client, job: Job) -> Result<Found, Failure> {
     }
 }
 
-/// An object with the given key, and where it is; `None` if there is none with that key.
+/// The object with the given key; `None` if there is none.
 pub(super) async fn object(
     client: &Client,
     key: &str,
     place: &Place,
-) -> Result<Option<(Reading, Place)>, Failure> {
-    for place in [Some(place.clone()), place.older()].into_iter().flatten() {
-        let body = match client.get(&place.path()).await {
-            Ok(body) => body,
-            Err(Failure::Status(status)) if status.code == 404 => continue,
-            Err(failure) => return Err(failure),
-        };
-        match read_object(place.collection, &body) {
-            Ok(reading) if reading.key.as_deref() == Some(key) => {
-                report(&reading);
-                return Ok(Some((reading, place)));
-            }
-            // A pod on another node, say: not the object of this key.
-            Ok(_) => {}
-            Err(unreadable) => tracing::warn!(%unreadable, "object counts as absent"),
+) -> Result<Option<Reading>, Failure> {
+    let body = match client.get(&place.path()).await {
+        Ok(body) => body,
+        Err(Failure::Status(status)) if status.code == 404 => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    match read_object(place.collection, &body) {
+        Ok(reading) if reading.key.as_deref() == Some(key) => {
+            report(&reading);
+            return Ok(Some(reading));
         }
+        // A pod on another node, say: not the object of this key.
+        Ok(_) => {}
+        Err(unreadable) => tracing::warn!(%unreadable, "object counts as absent"),
     }
     Ok(None)
 }
@@ -184,19 +179,6 @@ fn entry(reading: Reading) -> Option<Entry> {
         value: reading.value?,
         revision: Revision::new(reading.revision),
     })
-}
-
-/// Each key once: of two objects with one key the one that has the key's own name.
-fn unique(readings: Vec<Reading>) -> impl Iterator<Item = Reading> {
-    let mut by_key: BTreeMap<Option<String>, Reading> = BTreeMap::new();
-    for reading in readings {
-        let is_older = reading.object.name.starts_with("default.");
-        if is_older && by_key.contains_key(&reading.key) {
-            continue;
-        }
-        by_key.insert(reading.key.clone(), reading);
-    }
-    by_key.into_values()
 }
 
 /// All objects of a listing, page by page; `None` if the server does not know the collection.

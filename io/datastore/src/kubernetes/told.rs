@@ -1,8 +1,7 @@
 //! What a feed has said of one collection, so that it can say the difference: which objects, under which keys, of which
 //! revision.
 //!
-//! Events may come twice, late, or from a server that was set back; two objects may have one key for a while (an object
-//! that is renamed is first copied). A fold: each event in, what is to be said out.
+//! Events may come twice, late, or from a server that was set back. A fold: each event in, what is to be said out.
 
 use std::collections::HashMap;
 
@@ -12,20 +11,11 @@ use crate::feed::FeedEvent;
 use crate::{Entry, Revision};
 
 /// What was said.
+#[derive(Default)]
 pub(super) struct Told {
-    keys: Keys,
     objects: HashMap<ObjectName, Object>,
     /// Counts listings, to tell what a listing did not name.
     round: u64,
-}
-
-/// Whether two objects may have one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keys {
-    /// Each has its own.
-    Own,
-    /// For a while, those called after the key and those of older releases, with the default tier before their name.
-    Shared,
 }
 
 struct Object {
@@ -46,14 +36,6 @@ pub(super) enum Order {
 }
 
 impl Told {
-    pub(super) fn new(keys: Keys) -> Self {
-        Self {
-            keys,
-            objects: HashMap::new(),
-            round: 0,
-        }
-    }
-
     /// A listing begins: all that it does not name is gone at its end.
     pub(super) fn begin(&mut self) {
         self.round += 1;
@@ -88,15 +70,13 @@ impl Told {
             revision,
             round: self.round,
         };
-        self.objects.insert(object.clone(), now);
+        self.objects.insert(object, now);
         if let Some(old) = old_key
             && (key.as_ref() != Some(&old) || value.is_none())
         {
-            events.extend(self.gone_key(old));
+            events.push(FeedEvent::Delete { key: old });
         }
-        if let (Some(key), Some(value)) = (key, value)
-            && !self.gives_way(&object, &key)
-        {
+        if let (Some(key), Some(value)) = (key, value) {
             events.push(FeedEvent::Put(Entry {
                 key,
                 value,
@@ -107,9 +87,9 @@ impl Told {
     }
 
     /// An object is gone.
-    pub(super) fn gone(&mut self, object: &ObjectName) -> Vec<FeedEvent> {
-        let key = self.objects.remove(object).and_then(|object| object.key);
-        key.and_then(|key| self.gone_key(key)).into_iter().collect()
+    pub(super) fn gone(&mut self, object: &ObjectName) -> Option<FeedEvent> {
+        let key = self.objects.remove(object)?.key?;
+        Some(FeedEvent::Delete { key })
     }
 
     /// A listing ends: what it did not name is gone.
@@ -121,35 +101,8 @@ impl Told {
             .filter(|(_, object)| object.round != round)
             .map(|(name, _)| name.clone())
             .collect();
-        missing.iter().flat_map(|name| self.gone(name)).collect()
+        missing.iter().filter_map(|name| self.gone(name)).collect()
     }
-
-    /// Nothing is left under the key, unless another object has it too.
-    fn gone_key(&self, key: Box<str>) -> Option<FeedEvent> {
-        let other = self.keys == Keys::Shared
-            && self
-                .objects
-                .values()
-                .any(|object| object.key.as_ref() == Some(&key));
-        (!other).then_some(FeedEvent::Delete { key })
-    }
-
-    /// Of two objects with one key the one that is called so counts.
-    fn gives_way(&self, object: &ObjectName, key: &str) -> bool {
-        if self.keys == Keys::Own || is_of(object, key) {
-            return false;
-        }
-        let own = ObjectName {
-            namespace: object.namespace.clone(),
-            name: key.rsplit('/').next().unwrap_or(key).to_owned(),
-        };
-        let rival = self.objects.get(&own);
-        rival.is_some_and(|rival| rival.key.as_deref() == Some(key))
-    }
-}
-
-fn is_of(object: &ObjectName, key: &str) -> bool {
-    key.rsplit('/').next() == Some(object.name.as_str())
 }
 
 #[cfg(test)]
@@ -173,6 +126,10 @@ mod tests {
         }
     }
 
+    fn gone(told: &mut Told, name: &str) -> String {
+        text(told.gone(&named(name)).as_slice())
+    }
+
     fn text(events: &[FeedEvent]) -> String {
         let one = |event: &FeedEvent| match event {
             FeedEvent::Put(entry) => format!("+{}@{}", entry.key, entry.revision),
@@ -184,20 +141,20 @@ mod tests {
 
     #[test]
     fn repetitions_and_times_gone_by_are_not_said_again() {
-        let mut told = Told::new(Keys::Shared);
+        let mut told = Told::default();
         let mut see =
             |revision| text(&told.present(reading("a", Some("/a"), revision), Order::Watched));
         assert_eq!(see(5), "+/a@5");
         assert_eq!(see(5), "");
         assert_eq!(see(4), "");
         assert_eq!(see(6), "+/a@6");
-        assert_eq!(text(&told.gone(&named("a"))), "-/a");
-        assert_eq!(text(&told.gone(&named("a"))), "");
+        assert_eq!(gone(&mut told, "a"), "-/a");
+        assert_eq!(gone(&mut told, "a"), "");
     }
 
     #[test]
     fn a_listing_says_the_difference_even_of_a_server_that_was_set_back() {
-        let mut told = Told::new(Keys::Shared);
+        let mut told = Told::default();
         for (name, revision) in [("a", 5), ("b", 6), ("c", 7)] {
             told.present(
                 reading(name, Some(&format!("/{name}")), revision),
@@ -219,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_object_that_becomes_nothing_to_the_store_is_gone() {
-        let mut told = Told::new(Keys::Shared);
+        let mut told = Told::default();
         assert_eq!(
             text(&told.present(reading("a", None, 1), Order::Watched)),
             ""
@@ -231,26 +188,21 @@ mod tests {
         let mut marked = reading("a", Some("/a"), 3);
         marked.value = None;
         assert_eq!(text(&told.present(marked, Order::Watched)), "-/a");
-        assert_eq!(text(&told.gone(&named("a"))), "");
+        assert_eq!(gone(&mut told, "a"), "");
     }
 
+    /// A release before v3.32 has put the default tier before a policy's name; whoever renames it makes the new one first.
     #[test]
-    fn a_renamed_object_stays_under_its_key() {
-        let mut told = Told::new(Keys::Shared);
-        assert_eq!(
-            text(&told.present(reading("default.web", Some("/np/web"), 1), Order::Watched)),
-            "+/np/web@1"
-        );
-        assert_eq!(
-            text(&told.present(reading("web", Some("/np/web"), 2), Order::Watched)),
-            "+/np/web@2"
-        );
-        assert_eq!(
-            text(&told.present(reading("default.web", Some("/np/web"), 3), Order::Watched)),
-            "",
-            "it gives way"
-        );
-        assert_eq!(text(&told.gone(&named("default.web"))), "");
-        assert_eq!(text(&told.gone(&named("web"))), "-/np/web");
+    fn a_renamed_policy_is_two_for_a_while() {
+        let mut told = Told::default();
+        let mut see = |name: &str, revision| {
+            let key = format!("/np/{name}");
+            text(&told.present(reading(name, Some(&key), revision), Order::Watched))
+        };
+        assert_eq!(see("default.web", 1), "+/np/default.web@1");
+        assert_eq!(see("web", 2), "+/np/web@2");
+        assert_eq!(see("default.web", 3), "+/np/default.web@3");
+        assert_eq!(gone(&mut told, "web"), "-/np/web");
+        assert_eq!(gone(&mut told, "default.web"), "-/np/default.web");
     }
 }

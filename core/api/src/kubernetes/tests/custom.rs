@@ -28,8 +28,7 @@ fn policy() -> Value {
 #[test]
 fn a_policy_is_a_v1_resource_with_its_metadata_in_an_annotation() {
     let bytes = policy().to_string().into_bytes();
-    let request =
-        write(POLICY, Change::Update(&bytes, 7), Group::V1, None).expect("it can be written");
+    let request = write(POLICY, Change::Update(&bytes, 7), Group::V1).expect("it can be written");
     assert_eq!(request.method, Method::Put);
     assert_eq!(
         request.path,
@@ -60,7 +59,7 @@ fn a_policy_is_a_v1_resource_with_its_metadata_in_an_annotation() {
         (POLICY.to_owned(), policy()),
         "reading it back is the identity"
     );
-    let new = write(POLICY, Change::Create(&bytes), Group::V1, None).expect("it can be written");
+    let new = write(POLICY, Change::Create(&bytes), Group::V1).expect("it can be written");
     assert_eq!(
         (new.method, new.path.as_str()),
         (
@@ -79,8 +78,7 @@ fn a_policy_is_a_v1_resource_with_its_metadata_in_an_annotation() {
 #[test]
 fn a_v3_resource_is_the_object_itself() {
     let bytes = policy().to_string().into_bytes();
-    let request =
-        write(POLICY, Change::Update(&bytes, 7), Group::V3, None).expect("it can be written");
+    let request = write(POLICY, Change::Update(&bytes, 7), Group::V3).expect("it can be written");
     assert_eq!(
         request.path,
         "/apis/projectcalico.org/v3/globalnetworkpolicies/allow"
@@ -95,7 +93,7 @@ fn a_v3_resource_is_the_object_itself() {
 }
 
 #[test]
-fn policies_of_older_releases_are_found_under_their_bare_name() {
+fn policies_of_older_releases_have_their_bare_name_under_their_own_key() {
     let old = |tier: Option<&str>, annotation: &str| {
         json!({
             "metadata": {"name": "default.web", "namespace": "prod", "resourceVersion": "3",
@@ -103,26 +101,37 @@ fn policies_of_older_releases_are_found_under_their_bare_name() {
             "spec": {"tier": tier},
         })
     };
-    let key = |object: &Value| entry(&reading(Kind::NetworkPolicy, Group::V1, object)).0;
-    let root = "/calico/resources/v3/projectcalico.org/networkpolicies/prod/";
-    assert_eq!(key(&old(Some("default"), "{}")), format!("{root}web"));
-    assert_eq!(key(&old(None, "{}")), format!("{root}web"));
-    assert_eq!(
-        key(&old(Some("security"), "{}")),
-        format!("{root}default.web")
-    );
-    assert_eq!(
-        key(&old(Some("default"), r#"{"name":"default.web"}"#)),
-        format!("{root}default.web")
-    );
-    let place = place(&format!("{root}web"), Group::V1).expect("a place");
-    assert_eq!(
-        place.older().expect("an older place").path(),
-        "/apis/crd.projectcalico.org/v1/namespaces/prod/networkpolicies/default.web"
-    );
+    let key = "/calico/resources/v3/projectcalico.org/networkpolicies/prod/default.web";
+    let name = |object: &Value| {
+        let (at, value) = entry(&reading(Kind::NetworkPolicy, Group::V1, object));
+        assert_eq!(at, key);
+        value["metadata"]["name"].as_str().map(str::to_owned)
+    };
+    assert_eq!(name(&old(Some("default"), "{}")).as_deref(), Some("web"));
+    assert_eq!(name(&old(None, "{}")).as_deref(), Some("web"));
+    let kept = Some("default.web");
+    assert_eq!(name(&old(Some("security"), "{}")).as_deref(), kept);
+    let annotated = old(Some("default"), r#"{"name":"default.web"}"#);
+    assert_eq!(name(&annotated).as_deref(), kept);
+    let bare = "/calico/resources/v3/projectcalico.org/networkpolicies/prod/web";
+    let older = crate::older_key(Kind::NetworkPolicy, Some("prod"), "web");
+    assert_eq!(older.as_deref(), Some(key));
+    assert_eq!(place(bare, Group::V1).expect("a place").name, "web");
     let broken = reading(Kind::NetworkPolicy, Group::V1, &old(None, "[1"));
     assert_eq!(broken.problems.len(), 1);
-    assert_eq!(entry(&broken).0, format!("{root}default.web"));
+
+    // What is read is written to where it was.
+    let read = reading(Kind::NetworkPolicy, Group::V1, &old(None, "{}"));
+    let bytes = read.value.expect("it is there");
+    let request = write(key, Change::Update(&bytes, 3), Group::V1).expect("it can be written");
+    assert_eq!(
+        request.path,
+        "/apis/crd.projectcalico.org/v1/namespaces/prod/networkpolicies/default.web"
+    );
+    let written = body(&request);
+    assert_eq!(written["metadata"]["name"], "default.web");
+    let annotation = &written["metadata"]["annotations"]["projectcalico.org/metadata"];
+    assert_eq!(annotation, r#"{"name":"web"}"#);
 }
 
 #[test]
@@ -133,8 +142,7 @@ fn owners_have_the_uid_of_their_group() {
         {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u"},
     ]);
     let bytes = object.to_string().into_bytes();
-    let request =
-        write(POLICY, Change::Update(&bytes, 1), Group::V1, None).expect("it can be written");
+    let request = write(POLICY, Change::Update(&bytes, 1), Group::V1).expect("it can be written");
     let written = body(&request);
     let text = written["metadata"]["annotations"]["projectcalico.org/metadata"]
         .as_str()
@@ -154,7 +162,7 @@ fn owners_have_the_uid_of_their_group() {
 fn check_ipam(kind: Kind, key: &str, stored: &Value, name: &str, v1_spec: &Value, v3_spec: &Value) {
     for (group, spec) in [(Group::V1, v1_spec), (Group::V3, v3_spec)] {
         let bytes = stored.to_string().into_bytes();
-        let request = write(key, Change::Create(&bytes), group, None).expect("it can be written");
+        let request = write(key, Change::Create(&bytes), group).expect("it can be written");
         let mut written = body(&request);
         assert_eq!(written["metadata"]["name"], name, "{key}");
         assert_eq!(&written["spec"], spec, "{key}");
@@ -230,13 +238,8 @@ fn blocks_affinities_handles_and_settings_are_resources() {
 #[test]
 fn an_affinity_has_the_labels_that_it_is_found_by() {
     let key = "/calico/ipam/v2/host/n1/ipv4/block/10.65.0.64-26";
-    let request = write(
-        key,
-        Change::Create(br#"{"state":"pending"}"#),
-        Group::V1,
-        None,
-    )
-    .expect("it can be written");
+    let request = write(key, Change::Create(br#"{"state":"pending"}"#), Group::V1)
+        .expect("it can be written");
     let written = body(&request);
     let labels = &written["metadata"]["labels"];
     assert_eq!(labels["projectcalico.org/affinity-type"], "host");
@@ -259,7 +262,7 @@ fn an_affinity_has_the_labels_that_it_is_found_by() {
 fn what_kubernetes_owns_is_refused_with_the_way_to_do_it() {
     let root = "/calico/resources/v3/projectcalico.org";
     let check = |key: String, change: Change<'_>, expected: &str| {
-        let refused = write(&key, change, Group::V1, None).expect_err("it is refused");
+        let refused = write(&key, change, Group::V1).expect_err("it is refused");
         assert_eq!(refused.to_string(), expected);
     };
     check(
@@ -288,21 +291,20 @@ fn what_kubernetes_owns_is_refused_with_the_way_to_do_it() {
         "/calico/nope is nothing that the Kubernetes API has",
     );
     assert!(matches!(
-        write(POLICY, Change::Create(b"[]"), Group::V1, None),
+        write(POLICY, Change::Create(b"[]"), Group::V1),
         Err(Refused::Value { .. })
     ));
 }
 
 #[test]
 fn a_removal_names_the_revision_it_is_of() {
-    let request =
-        write(POLICY, Change::Delete(Some(7)), Group::V3, None).expect("it can be removed");
+    let request = write(POLICY, Change::Delete(Some(7)), Group::V3).expect("it can be removed");
     assert_eq!(request.method, Method::Delete);
     assert_eq!(
         body(&request)["preconditions"],
         json!({"resourceVersion": "7"})
     );
-    let any = write(POLICY, Change::Delete(None), Group::V3, None).expect("it can be removed");
+    let any = write(POLICY, Change::Delete(None), Group::V3).expect("it can be removed");
     assert_eq!(body(&any).get("preconditions"), None);
 }
 

@@ -63,8 +63,7 @@ fn a_node_is_written_as_a_patch_of_its_annotations() {
     value["metadata"]["labels"]["own"] = "2".into();
     let bytes = value.to_string().into_bytes();
     let key = "/calico/resources/v3/projectcalico.org/nodes/n1";
-    let request =
-        write(key, Change::Update(&bytes, 42), Group::V1, None).expect("it can be written");
+    let request = write(key, Change::Update(&bytes, 42), Group::V1).expect("it can be written");
     assert_eq!(
         (request.method, request.path.as_str()),
         (Method::MergePatch, "/api/v1/nodes/n1/status")

@@ -205,8 +205,7 @@ fn an_endpoint_is_written_into_its_pods_annotations() {
         "/calico/resources/v3/projectcalico.org/workloadendpoints/prod/node--1-k8s-web--0-eth0";
     let object = json!({"metadata": {"uid": "u1"}, "spec": {"ipNetworks": ["10.0.0.1/32", "fd00::1/128"], "containerID": "c1"}});
     let bytes = object.to_string().into_bytes();
-    let request =
-        write(key, Change::Update(&bytes, 42), Group::V1, None).expect("it can be written");
+    let request = write(key, Change::Update(&bytes, 42), Group::V1).expect("it can be written");
     assert_eq!(request.method, Method::MergePatch);
     assert_eq!(request.path, "/api/v1/namespaces/prod/pods/web-0/status");
     let text = String::from_utf8(request.body).expect("text");
@@ -214,7 +213,7 @@ fn an_endpoint_is_written_into_its_pods_annotations() {
         text,
         r#"{"metadata":{"annotations":{"cni.projectcalico.org/containerID":"c1","cni.projectcalico.org/podIP":"10.0.0.1/32","cni.projectcalico.org/podIPs":"10.0.0.1/32,fd00::1/128"},"uid":"u1"}}"#
     );
-    let request = write(key, Change::Delete(Some(42)), Group::V1, None).expect("it can be removed");
+    let request = write(key, Change::Delete(Some(42)), Group::V1).expect("it can be removed");
     let text = String::from_utf8(request.body).expect("text");
     assert_eq!(
         text,
