@@ -14,6 +14,7 @@ mod lock;
 mod manifest;
 mod migrate;
 mod node;
+mod objections;
 mod objects;
 mod outcome;
 mod output;
@@ -26,7 +27,9 @@ mod suggest;
 mod tabwriter;
 pub mod template;
 mod time;
+mod unique;
 mod verbs;
+mod wording;
 mod yaml;
 
 pub use run::{run, run_with};

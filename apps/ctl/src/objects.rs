@@ -1,8 +1,6 @@
 //! Objects in a store, with upstream's words for what goes wrong, and upstream's rules of who owns which metadata.
 
-use std::io::Read as _;
-
-use api::{Kind, Object};
+use api::{Intent, Kind, Object};
 use datastore::{
     AnyStore, CommitError, CommitMode, Datastore, Entry, Query, Revision, StoreChoice, StoreKind,
     Write, block_on_ready,
@@ -10,8 +8,12 @@ use datastore::{
 use serde_json::Value;
 
 use crate::lock::{Gate, Refusal, locked};
+use crate::objections::Known;
 use crate::outcome::{Failure, Status, chain};
 use crate::time;
+pub(crate) use crate::unique::unique_id;
+use crate::wording::{already_exists, conflict, not_found};
+pub(crate) use crate::wording::{describe, described, field_error, invalid};
 
 /// How often a write is tried again after someone else's.
 const TRIES: usize = 20;
@@ -21,6 +23,8 @@ pub(crate) struct Objects {
     store: AnyStore,
     choice: StoreChoice,
     gate: Gate,
+    /// What was seen to be there.
+    pub(crate) known: Known,
 }
 
 /// How much a command asked of its store.
@@ -81,18 +85,6 @@ pub(crate) enum Existing {
     Needed,
 }
 
-/// An object's name as messages have it: `NetworkPolicy(default/web)`.
-pub(crate) fn described(kind: Kind, namespace: Option<&str>, name: &str) -> String {
-    match namespace {
-        Some(ns) => format!("{kind}({ns}/{name})"),
-        None => format!("{kind}({name})"),
-    }
-}
-
-pub(crate) fn describe(object: &Object) -> String {
-    described(object.kind(), object.namespace(), object.name())
-}
-
 impl Objects {
     /// A store whose lock is not heeded.
     pub(crate) fn new(store: AnyStore, choice: StoreChoice) -> Objects {
@@ -100,6 +92,7 @@ impl Objects {
             store,
             choice,
             gate: Gate::Open,
+            known: Known::default(),
         }
     }
 
@@ -140,9 +133,27 @@ impl Objects {
         name: &str,
     ) -> Result<Option<Object>, Failure> {
         let key = api::store_key(kind, namespace, name);
-        let entry =
-            block_on_ready(self.store.get(&key)).map_err(|error| self.unreachable(&error))?;
-        entry.map(|entry| readable(&entry)).transpose()
+        let older = api::older_key(kind, namespace, name);
+        // Where a second key costs nothing it is asked for at once.
+        let at_once = older.as_deref().filter(|_| self.at_once().is_some());
+        let queries: Vec<Query> = [Some(key.as_str()), at_once]
+            .into_iter()
+            .flatten()
+            .map(Query::key)
+            .collect();
+        let mut there = self.read(&queries)?;
+        if let Some(entry) = there.get(&key) {
+            return readable(entry).map(Some);
+        }
+        let Some(older) = older.as_deref() else {
+            return Ok(None);
+        };
+        if at_once.is_none() {
+            there = self.read(&[Query::key(older)])?;
+        }
+        // Someone may well have called a policy so.
+        let found = there.get(older).and_then(|entry| readable(entry).ok());
+        Ok(found.filter(|policy| policy.name() == name))
     }
 
     /// The object of this name.
@@ -184,9 +195,41 @@ impl Objects {
     /// Writes a new object.
     pub(crate) fn create(&self, object: &Object) -> Result<Object, Failure> {
         let (mut object, write) = new_born(object)?;
-        let revision = self.commit(&[write], &object)?;
+        let older = api::older_key(object.kind(), object.namespace(), object.name())
+            .filter(|_| self.at_once().is_some());
+        let revision = match older {
+            Some(older) => self.create_beside(&object, write, &older)?,
+            None => self.commit(&[write], &object)?,
+        };
         object.set_revision(revision.get());
         Ok(object)
+    }
+
+    /// Creates a policy, unless an older release has put it under another key.
+    fn create_beside(
+        &self,
+        policy: &Object,
+        write: Write,
+        older: &str,
+    ) -> Result<Revision, Failure> {
+        let mut expected = None;
+        for _ in 0..TRIES {
+            let writes = [write.clone(), Write::check(older, expected)];
+            match self.transact(&writes) {
+                Err(Refusal::Commit(CommitError::Conflict { key, .. })) if *key == *older => {}
+                Err(Refusal::Commit(CommitError::NotFound { key })) if *key == *older => {}
+                Ok(revision) => return Ok(revision),
+                Err(refusal) => return Err(self.failed(refusal, policy)),
+            }
+            let there = self.read(&[Query::key(older)])?;
+            let found = there.get(older);
+            let found_name = found.and_then(|entry| readable(entry).ok());
+            if found_name.is_some_and(|found| found.name() == policy.name()) {
+                return Err(already_exists(policy));
+            }
+            expected = found.map(|entry| entry.revision);
+        }
+        Err(conflict(policy, "it is changed all the time"))
     }
 
     /// Writes over an existing object: exactly over the revision it names, else over whatever is there.
@@ -222,6 +265,7 @@ impl Objects {
         let mut object = new.clone();
         keep_metadata(old, &mut object);
         api::admit_update(old, &object).map_err(|problems| invalid(new, &problems))?;
+        self.guard(&Intent::Update(new))?;
         let Some(write) = difference(old, &object) else {
             return Ok(old.clone());
         };
@@ -249,6 +293,18 @@ impl Objects {
         let key = api::store_key(kind, namespace, name);
         let write = Write::delete(key, at.map(Revision::new));
         let object = Object::new(kind, namespace, name);
+        let missing = match self.commit(&[write], &object) {
+            Err(failure) if failure.status == Status::NotFound => failure,
+            done => return done.map(|_| ()),
+        };
+        // An older release may have put it elsewhere.
+        let found = match api::older_key(kind, namespace, name) {
+            Some(_) => self.find(kind, namespace, name)?,
+            None => None,
+        };
+        let found = found.ok_or(missing)?;
+        let at = at.or(found.revision()).map(Revision::new);
+        let write = Write::delete(found.stored_key(), at);
         self.commit(&[write], &object).map(|_| ())
     }
 
@@ -304,14 +360,28 @@ impl Objects {
         let Some(at_once) = self.at_once() else {
             return Ok(0);
         };
-        let keys: Vec<Query> = objects
-            .iter()
-            .map(|object| Query::key(object.store_key()))
-            .collect();
+        let older =
+            |object: &Object| api::older_key(object.kind(), object.namespace(), object.name());
+        let mut keys = self.known.queries(objects, existing);
+        keys.extend(objects.iter().map(|object| Query::key(object.store_key())));
+        keys.extend(
+            objects
+                .iter()
+                .filter_map(|object| older(object))
+                .map(Query::key),
+        );
         let there = self.read(&keys)?;
+        if !self.known.nothing_stands_against(objects, existing, &there) {
+            return Ok(0);
+        }
         let mut writes = Vec::new();
         for object in objects {
             let old = there.get(&object.store_key()).map(readable).transpose()?;
+            let older = older(object).and_then(|key| there.get(&key));
+            let older = older.and_then(|entry| readable(entry).ok());
+            if old.is_none() && older.is_some_and(|policy| policy.name() == object.name()) {
+                return Ok(0);
+            }
             match (old, existing) {
                 (None, Existing::Refused | Existing::Taken) => {
                     writes.push(Some(self.birth(object)?));
@@ -390,19 +460,18 @@ impl Objects {
     }
 
     fn commit(&self, writes: &[Write], object: &Object) -> Result<Revision, Failure> {
-        let error = match self.transact(writes) {
-            Ok(revision) => return Ok(revision),
-            Err(Refusal::Commit(error)) => error,
-            Err(refusal) => return Err(self.refused(refusal)),
+        self.transact(writes)
+            .map_err(|refusal| self.failed(refusal, object))
+    }
+
+    /// Why an object was not written.
+    fn failed(&self, refusal: Refusal, object: &Object) -> Failure {
+        let error = match refusal {
+            Refusal::Commit(error) => error,
+            Refusal::Locked | Refusal::Unknown(_) => return self.refused(refusal),
         };
-        Err(match &error {
-            CommitError::AlreadyExists { .. } => Failure::new(
-                Status::Conflict,
-                format!(
-                    "resource already exists: {} with error: already exists",
-                    describe(object)
-                ),
-            ),
+        match &error {
+            CommitError::AlreadyExists { .. } => already_exists(object),
             CommitError::NotFound { .. } => {
                 not_found(object.kind(), object.namespace(), object.name())
             }
@@ -419,7 +488,7 @@ impl Objects {
             | CommitError::NoLifetimes { .. }
             | CommitError::Unsure(_)
             | CommitError::Storage(_) => self.unreachable(&error),
-        })
+        }
     }
 }
 
@@ -460,7 +529,7 @@ fn is_race(error: &CommitError) -> bool {
 fn difference(old: &Object, new: &Object) -> Option<Write> {
     let bytes = new.to_store_bytes();
     let revision = Revision::new(old.revision().unwrap_or_default());
-    (bytes != old.to_store_bytes()).then(|| Write::update(new.store_key(), bytes, revision))
+    (bytes != old.to_store_bytes()).then(|| Write::update(old.stored_key(), bytes, revision))
 }
 
 /// An update as part of a larger transaction; `None` if it is not valid, or of another revision.
@@ -491,57 +560,12 @@ fn readable(entry: &Entry) -> Result<Object, Failure> {
 
 /// Why a stored object counts as absent for everyone who goes by it, though it can be shown.
 pub(crate) fn unsound(object: &Object, stored: &[u8]) -> Option<String> {
-    let invalid = api::decode(&object.store_key(), stored).err()?;
+    let invalid = api::decode(&object.stored_key(), stored).err()?;
     Some(format!(
         "{} is stored in a form that is not valid, and counts as absent: {}",
         describe(object),
         chain(&invalid).replace('\n', "; ")
     ))
-}
-
-fn not_found(kind: Kind, namespace: Option<&str>, name: &str) -> Failure {
-    let text = format!(
-        "resource does not exist: {} with error: not found",
-        described(kind, namespace, name)
-    );
-    Failure::new(Status::NotFound, text)
-}
-
-fn conflict(object: &Object, why: &str) -> Failure {
-    Failure::new(
-        Status::Conflict,
-        format!("update conflict: {}: {why}", describe(object)),
-    )
-}
-
-/// What is wrong with an object, as upstream puts it.
-pub(crate) fn invalid(object: &Object, problems: &[api::Problem]) -> Failure {
-    let texts: Vec<String> = problems.iter().map(field_error).collect();
-    Failure::new(
-        Status::Validation,
-        format!("{}: {}", describe(object), texts.join("\n")),
-    )
-}
-
-/// `error with field spec.order = '"x"' (must be a number; write 10)`
-pub(crate) fn field_error(problem: &api::Problem) -> String {
-    let hint = problem
-        .hint
-        .as_ref()
-        .map(|hint| format!("; {hint}"))
-        .unwrap_or_default();
-    if problem.field.is_empty() {
-        return format!("{}{hint}", problem.message);
-    }
-    let value = match serde_json::from_str::<Value>(&problem.value) {
-        Ok(Value::String(text)) => format!(" = '{text}'"),
-        Ok(_) | Err(_) if !problem.value.is_empty() => format!(" = '{}'", problem.value),
-        Ok(_) | Err(_) => String::new(),
-    };
-    format!(
-        "error with field {}{value} ({}{hint})",
-        problem.field, problem.message
-    )
 }
 
 /// An update keeps all metadata but labels and annotations.
@@ -559,24 +583,4 @@ pub(crate) fn keep_metadata(old: &Object, new: &mut Object) {
         };
     }
     *new.metadata_mut() = metadata;
-}
-
-/// A random UUID.
-pub(crate) fn unique_id() -> Result<String, Failure> {
-    let mut bytes = [0_u8; 16];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|error| Failure::general(format!("failed to read /dev/urandom: {error}")))?;
-    // RFC 9562: version 4, variant 10.
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok([
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-"))
 }

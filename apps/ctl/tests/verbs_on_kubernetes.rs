@@ -13,6 +13,41 @@ const OBJECTS: &str = "\
 {apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: b}, spec: {order: 7}}
 ";
 
+const TIER: &str =
+    "{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}, spec: {order: 5}}";
+
+/// Requests that every command begins with.
+const ASKED: [&str; 2] = ["get /apis", "get clusterinformations"];
+
+/// Runs calicoctl with the rights of our role.
+struct Calicoctl {
+    environment: BTreeMap<String, String>,
+}
+
+impl Calicoctl {
+    fn run(&self, args: &[&str], stdin: &str) -> (u8, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut session = Session {
+            out: &mut out,
+            err: &mut err,
+            stdin: &mut stdin.as_bytes(),
+            environment: self.environment.clone(),
+            output: Output::Other,
+            errors: Output::Other,
+        };
+        let words = std::iter::once(&"calicoctl").chain(args);
+        let code = run_with(words.map(Into::into).collect(), &mut session);
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        (code, text(out), text(err))
+    }
+
+    fn good(&self, args: &[&str], stdin: &str) -> String {
+        let (code, out, err) = self.run(args, stdin);
+        assert_eq!(code, 0, "{args:?}: {out}{err}");
+        out
+    }
+}
+
 #[test]
 fn verbs_on_kubernetes_as_on_a_file() {
     // It says why there is none.
@@ -21,49 +56,32 @@ fn verbs_on_kubernetes_as_on_a_file() {
     };
     cluster.install_definitions("v1");
     let kubeconfig = cluster.kubeconfig(User::Calicoctl);
-    let environment: BTreeMap<String, String> =
-        [("KUBECONFIG".to_owned(), kubeconfig.display().to_string())].into();
-    let run = |args: &[&str], stdin: &str| {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut session = Session {
-            out: &mut out,
-            err: &mut err,
-            stdin: &mut stdin.as_bytes(),
-            environment: environment.clone(),
-            output: Output::Other,
-            errors: Output::Other,
-        };
-        let words = std::iter::once(&"calicoctl").chain(args);
-        let code = run_with(words.map(Into::into).collect(), &mut session);
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        (code, text(out), text(err))
-    };
-    let good = |args: &[&str], stdin: &str| {
-        let (code, out, err) = run(args, stdin);
-        assert_eq!(code, 0, "{args:?}: {out}{err}");
-        out
+    let calicoctl = Calicoctl {
+        environment: [("KUBECONFIG".to_owned(), kubeconfig.display().to_string())].into(),
     };
     let applied = "Successfully applied 3 resource(s)\n";
-    assert_eq!(good(&["apply", "-f", "-"], OBJECTS), applied);
-    assert_eq!(good(&["apply", "-f", "-"], OBJECTS), applied);
-    assert!(good(&["get", "np", "-o", "wide"], "").contains("b      default   7"));
+    assert_eq!(calicoctl.good(&["apply", "-f", "-"], OBJECTS), applied);
+    assert_eq!(calicoctl.good(&["apply", "-f", "-"], OBJECTS), applied);
+    assert!(
+        calicoctl
+            .good(&["get", "np", "-o", "wide"], "")
+            .contains("b      default   7")
+    );
     let before = cluster.requests(User::Calicoctl).len();
-    let tier =
-        "{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}, spec: {order: 5}}";
-    good(&["create", "-f", "-"], tier);
+    calicoctl.good(&["create", "-f", "-"], TIER);
     let create = cluster.requests(User::Calicoctl).split_off(before);
     let before = before + create.len();
-    good(&["get", "tier", "t"], "");
+    calicoctl.good(&["get", "tier", "t"], "");
     let get = cluster.requests(User::Calicoctl).split_off(before);
-    let asked = ["get /apis", "get clusterinformations"];
-    assert_eq!(create, [&asked[..], &["create tiers"]].concat());
-    assert_eq!(get, [&asked[..], &["get tiers"]].concat());
-    let (code, _, err) = run(&["create", "-f", "-"], tier);
+    assert_eq!(create, [&ASKED[..], &["create tiers"]].concat());
+    assert_eq!(get, [&ASKED[..], &["get tiers"]].concat());
+    of_other_objects(&calicoctl, &cluster);
+    let (code, _, err) = calicoctl.run(&["create", "-f", "-"], TIER);
     assert!(
         code == 1 && err.contains("resource already exists"),
         "{err}"
     );
-    good(
+    calicoctl.good(
         &[
             "patch",
             "gnp",
@@ -75,23 +93,66 @@ fn verbs_on_kubernetes_as_on_a_file() {
         ],
         "",
     );
-    good(&["label", "gnp", "a", "x=y"], "");
-    assert!(good(&["get", "gnp", "a", "-o", "yaml"], "").contains("    x: \"y\""));
-    good(&["delete", "tier", "t"], "");
-    let (code, _, err) = run(&["get", "tier", "t"], "");
+    calicoctl.good(&["label", "gnp", "a", "x=y"], "");
+    assert!(
+        calicoctl
+            .good(&["get", "gnp", "a", "-o", "yaml"], "")
+            .contains("    x: \"y\"")
+    );
+    calicoctl.good(&["delete", "tier", "t"], "");
+    let (code, _, err) = calicoctl.run(&["get", "tier", "t"], "");
     assert!(
         code == 1 && err.contains("resource does not exist: Tier(t)"),
         "{err}"
     );
 
-    good(&["datastore", "migrate", "lock"], "");
-    let (code, _, err) = run(&["apply", "-f", "-"], tier);
+    calicoctl.good(&["datastore", "migrate", "lock"], "");
+    let (code, _, err) = calicoctl.run(&["apply", "-f", "-"], TIER);
     assert!(code == 1 && err.contains("is locked"), "{err}");
-    good(&["ipam", "split", "4", "--name", "main"], "");
-    let pools = good(&["get", "ippools", "-o", "name"], "");
+    calicoctl.good(&["ipam", "split", "4", "--name", "main"], "");
+    let pools = calicoctl.good(&["get", "ippools", "-o", "name"], "");
     assert_eq!(pools.lines().count(), 4, "{pools}");
-    good(&["datastore", "migrate", "unlock"], "");
-    good(&["ipam", "configure", "--strictaffinity=true"], "");
-    good(&["ipam", "check"], "");
-    assert!(good(&["ipam", "show"], "").contains("10.244.192.0/18"));
+    calicoctl.good(&["datastore", "migrate", "unlock"], "");
+    calicoctl.good(&["ipam", "configure", "--strictaffinity=true"], "");
+    calicoctl.good(&["ipam", "check"], "");
+    assert!(
+        calicoctl
+            .good(&["ipam", "show"], "")
+            .contains("10.244.192.0/18")
+    );
+}
+
+/// What is looked up of other objects, and refused because of them.
+fn of_other_objects(calicoctl: &Calicoctl, cluster: &RealKubernetes) {
+    // A policy's tier is looked for once, whatever number of policies there is.
+    let policies = "{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {name: t.a}, spec: {tier: t}}\n---\n\
+                    {apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {name: t.b}, spec: {tier: t}}";
+    let before = cluster.requests(User::Calicoctl).len();
+    calicoctl.good(&["create", "-f", "-"], policies);
+    let create = cluster.requests(User::Calicoctl).split_off(before);
+    let made = [
+        "get tiers",
+        "create globalnetworkpolicies",
+        "create globalnetworkpolicies",
+    ];
+    assert_eq!(create, [&ASKED[..], &made].concat());
+    let (code, _, err) = calicoctl.run(&["delete", "tier", "t"], "");
+    assert!(
+        code == 1 && err.contains("Cannot delete a non-empty tier"),
+        "{err}"
+    );
+    calicoctl.good(&["delete", "gnp", "t.a", "t.b"], "");
+    let (code, _, err) = calicoctl.run(
+        &["create", "-f", "-"],
+        &policies.replace("tier: t}", "tier: none}"),
+    );
+    assert!(
+        code == 1 && err.contains("resource does not exist: Tier(none)"),
+        "{err}"
+    );
+    let (code, _, err) = calicoctl.run(&["delete", "node", "none"], "");
+    assert!(
+        code == 1 && err.contains("operation Delete is not supported on Node(none)"),
+        "{err}"
+    );
 }

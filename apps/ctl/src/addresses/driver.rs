@@ -24,7 +24,7 @@ const ALL: [api::Kind; 6] = [
 ];
 
 /// Runs an operation to its end.
-pub(super) fn run<O: Operation>(
+pub(crate) fn run<O: Operation>(
     objects: &Objects,
     machine: Machine<O>,
 ) -> Result<O::Outcome, Failure> {

@@ -3,7 +3,7 @@
 
 pub(crate) mod check;
 pub(crate) mod configure;
-mod driver;
+pub(crate) mod driver;
 pub(crate) mod release;
 mod report;
 pub(crate) mod show;

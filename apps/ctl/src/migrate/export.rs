@@ -20,7 +20,6 @@ use crate::lock::is_locked;
 use crate::outcome::{Failure, Status, chain};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::verbs::policy_names::give_rightful_name;
 use crate::yaml::to_yaml;
 
 /// How long a document gets before another one is begun.
@@ -163,7 +162,6 @@ impl<S: Datastore> Export<'_, S> {
         for field in OF_THE_STORE {
             object.metadata_mut().remove(field);
         }
-        give_rightful_name(&mut object);
         if self.aim == Aim::Kubernetes {
             self.names.rename(&mut object);
             if object.kind() == Kind::FelixConfiguration {
@@ -327,15 +325,14 @@ fn is_from_kubernetes(object: &Object) -> bool {
 /// Characters that are line breaks to some readers of YAML and none to others.
 const BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
-/// A member of a list. Text that a reader would take for the end of the stream, or read otherwise than another reader, is
-/// written as JSON, which YAML is too.
+/// A member of a list. Text that a reader would take for the end of the stream is written as JSON, which YAML is too.
 fn item(value: Value) -> String {
     let list = Value::Array(vec![value]);
     let text = to_yaml(&list);
-    let json = list.get(0).unwrap_or(&Value::Null).to_string();
-    if !text.contains("===\n") && !json.contains(BREAKS) {
+    if !text.contains("===\n") {
         return text;
     }
+    let json = list.get(0).unwrap_or(&Value::Null).to_string();
     let escaped = BREAKS.iter().fold(json, |json, c| {
         json.replace(*c, &format!("\\u{:04x}", u32::from(*c)))
     });

@@ -15,9 +15,12 @@ pub(super) enum Part {
     Ipam,
 }
 
-/// The kinds of the stream, in upstream's order: what is referred to comes before what refers to it.
+/// The kinds of the stream: what is referred to comes before what refers to it, so that whoever reads the file in this order
+/// and looks for the one finds it when it comes to the other. Upstream's order but for the filters, which its own import
+/// misses when it comes to the peers.
 pub(super) const STREAM: [Kind; 17] = [
     Kind::IpPool,
+    Kind::BgpFilter,
     Kind::BgpPeer,
     Kind::Tier,
     Kind::GlobalNetworkPolicy,
@@ -33,7 +36,6 @@ pub(super) const STREAM: [Kind; 17] = [
     Kind::BgpConfiguration,
     Kind::FelixConfiguration,
     Kind::IpReservation,
-    Kind::BgpFilter,
 ];
 
 /// The kinds beside the stream. Endpoints come last: what they are subject to is there before them.

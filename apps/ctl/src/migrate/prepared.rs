@@ -205,8 +205,9 @@ fn stored_form(value: &Value) -> Option<Object> {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
     let kind = Kind::of(text("/apiVersion")?, text("/kind")?)?;
     let key = api::store_key(kind, text("/metadata/namespace"), text("/metadata/name")?);
-    let object = Object::from_store(&key, value.to_string().as_bytes(), 0).ok()?;
-    (object.kind() == kind && object.store_key() == key).then_some(())?;
+    let mut object = Object::new(kind, None, "");
+    *object.value_mut() = value.as_object()?.clone();
+    (object.store_key() == key).then_some(())?;
     api::decode(&key, &object.to_store_bytes()).ok()?;
     Some(object)
 }

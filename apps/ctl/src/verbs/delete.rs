@@ -1,16 +1,15 @@
 //! `delete`, and what must not be done to objects that others lean on.
 
-use api::{Kind, Object};
-use model::Cidr;
+use api::{Intent, Kind, Object};
 
 use crate::cli::{DeleteArgs, Global};
-use crate::connect::{Purpose, connect, text_at};
+use crate::connect::{Purpose, connect};
 use crate::manifest::{Identity, load};
-use crate::objects::{Objects, describe};
+use crate::objects::Objects;
 use crate::outcome::{Failure, Status, common_status};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::verbs::{identities, kind_of};
+use crate::verbs::{clearing, identities, kind_of};
 
 pub(crate) fn run(
     args: &DeleteArgs,
@@ -102,8 +101,12 @@ fn delete(objects: &Objects, target: &Identity) -> Result<(), Failure> {
         let text = "operation delete is not supported on ClusterInformation: resource is readonly";
         return Err(Failure::general(text));
     }
-    if target.kind == Kind::Tier {
-        guard_tier(objects, &target.name)?;
+    objects.guard(&Intent::Delete(target.kind, &target.name))?;
+    if target.kind == Kind::IpPool {
+        return clearing::pool(objects, &target.name);
+    }
+    if target.kind == Kind::Node {
+        return clearing::node(objects, &target.name);
     }
     let object = objects.kept(Object::new(
         target.kind,
@@ -111,50 +114,4 @@ fn delete(objects: &Objects, target: &Identity) -> Result<(), Failure> {
         &target.name,
     ));
     objects.delete(object.kind(), object.namespace(), object.name(), None)
-}
-
-/// A tier that holds policies stays: without it they would be enforced out of order.
-fn guard_tier(objects: &Objects, tier: &str) -> Result<(), Failure> {
-    let kinds = [
-        Kind::GlobalNetworkPolicy,
-        Kind::NetworkPolicy,
-        Kind::StagedGlobalNetworkPolicy,
-        Kind::StagedNetworkPolicy,
-    ];
-    for kind in kinds {
-        let policies = objects.list(kind, None)?.objects;
-        if let Some(policy) = policies
-            .iter()
-            .find(|policy| text_at(policy, "/spec/tier") == tier)
-        {
-            let text = format!(
-                "operation delete is not supported on Tier({tier}): Cannot delete a non-empty tier: it holds {}",
-                describe(policy)
-            );
-            return Err(Failure::general(text));
-        }
-    }
-    Ok(())
-}
-
-/// What a new object must not do to the others: a pool must not overlap another pool.
-pub(crate) fn guard_write(objects: &Objects, object: &Object) -> Result<(), Failure> {
-    let cidr = |pool: &Object| text_at(pool, "/spec/cidr").parse::<Cidr>().ok();
-    let (Kind::IpPool, Some(own)) = (object.kind(), cidr(object)) else {
-        return Ok(());
-    };
-    for other in objects.list(Kind::IpPool, None)?.objects {
-        let Some(theirs) = cidr(&other).filter(|_| other.name() != object.name()) else {
-            continue;
-        };
-        if own.overlaps(theirs) {
-            let text = format!(
-                "error with field IPPool.Spec.CIDR = '{own}' (IPPool({}) CIDR overlaps with IPPool({}) CIDR {theirs})",
-                object.name(),
-                other.name()
-            );
-            return Err(Failure::new(Status::Validation, text));
-        }
-    }
-    Ok(())
 }

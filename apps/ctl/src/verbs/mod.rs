@@ -1,6 +1,7 @@
 //! What each verb does.
 
 pub(crate) mod backup;
+pub(crate) mod clearing;
 pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod label;

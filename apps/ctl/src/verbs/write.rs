@@ -1,6 +1,6 @@
 //! `create`, `apply`, `replace` and `validate`: objects from files, one after the other, with what became of each.
 
-use api::{Kind, Object};
+use api::{Intent, Kind, Object};
 
 use crate::cli::{CreateArgs, FileArgs, Global};
 use crate::connect::{Purpose, connect};
@@ -9,7 +9,6 @@ use crate::objects::{Existing, Objects, describe};
 use crate::outcome::{Failure, Status, bracketed, common_status};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::verbs::delete::guard_write;
 
 /// What is done with each object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +190,11 @@ fn write(objects: &Objects, object: &Object, action: Action) -> Result<Option<()
             "operation apply is not supported on ClusterInformation: resource is readonly",
         ));
     }
-    guard_write(objects, object)?;
+    match action {
+        Action::Apply | Action::Create(_) => objects.guard(&Intent::Create(object))?,
+        // Whatever is written over is looked at then.
+        Action::Replace | Action::Validate => {}
+    }
     match action {
         Action::Apply => objects.apply(object).map(|_| Some(())),
         Action::Replace => objects.update(object).map(|_| Some(())),
