@@ -180,11 +180,9 @@ fn release_from_reports() {
     insta::assert_snapshot!(lab.transcript());
 }
 
-/// An address of a service is in no endpoint, and yet not leaked.
-#[test]
-fn addresses_of_services_are_not_released() {
-    let mut lab = Lab::new();
-    seed(&lab);
+/// A block of addresses of services: one was given to `web/shop`.
+#[expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+fn seed_service(lab: &Lab) {
     let store = EmbeddedStore::open(lab.store()).unwrap();
     let free: Vec<String> = (1..64).map(|n| n.to_string()).collect();
     let block = format!(
@@ -201,6 +199,14 @@ fn addresses_of_services_are_not_released() {
         Write::create("/calico/ipam/v2/handle/lb-x", handle),
     ];
     block_on_ready(store.commit(&writes)).unwrap();
+}
+
+/// An address of a service is in no endpoint, and yet not leaked.
+#[test]
+fn addresses_of_services_are_not_released() {
+    let mut lab = Lab::new();
+    seed(&lab);
+    seed_service(&lab);
     let checked = lab.quiet(&["ipam", "check", "--show-all-ips"], "").out;
     assert!(
         checked.contains("10.244.0.64 belongs to Service(web/shop)"),
@@ -208,6 +214,38 @@ fn addresses_of_services_are_not_released() {
     );
     assert!(!checked.contains("10.244.0.64 leaked"), "{checked}");
     lab.run(&["ipam", "show", "--ip", "10.244.0.64"]);
+    insta::assert_snapshot!(lab.transcript());
+}
+
+/// With a controller for them the services themselves say what they use.
+#[test]
+fn addresses_of_services_are_compared_with_the_services() {
+    let mut lab = Lab::new();
+    seed(&lab);
+    seed_service(&lab);
+    let controllers = |assign| {
+        format!(
+            "apiVersion: projectcalico.org/v3\nkind: KubeControllersConfiguration\nmetadata: {{name: default}}\n\
+             spec: {{controllers: {{loadBalancer: {{assignIPs: {assign}}}}}}}\n"
+        )
+    };
+    let service = |addresses: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: shop, namespace: web}}\nspec: {{type: LoadBalancer}}\n\
+             status: {{loadBalancer: {{ingress: [{addresses}]}}}}\n"
+        )
+    };
+    let check = ["ipam", "check", "--show-all-ips"];
+    let all = controllers("AllServices");
+    lab.quiet(&["apply", "-f", "-"], &all);
+    let without = lab.quiet(&check, "").out;
+    assert!(without.contains("10.244.0.64 leaked"), "{without}");
+    let both = "{ip: 10.244.0.64}, {ip: 10.244.0.65}, {hostname: h}";
+    lab.quiet(&["apply", "-f", "-"], &(all + &service(both)));
+    lab.run(&check);
+    lab.quiet(&["apply", "-f", "-"], &controllers("RequestedServicesOnly"));
+    let asked = lab.quiet(&check, "").out;
+    assert!(asked.contains("10.244.0.64 leaked"), "{asked}");
     insta::assert_snapshot!(lab.transcript());
 }
 

@@ -1,5 +1,7 @@
 //! `ipam check`: what is allocated against what is in use, and whether blocks, handles and affinities agree.
 
+mod users;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -20,6 +22,7 @@ use crate::objects::Objects;
 use crate::outcome::{ExitCodes, Failure, Status};
 use crate::session::Session;
 use crate::time;
+use users::{Users, services_of};
 
 /// The handle of addresses that Windows keeps for itself in each of its blocks.
 const WINDOWS_RESERVED: &str = "windows-reserved-ipam-handle";
@@ -42,8 +45,7 @@ struct Allocation {
 struct State {
     blocks: Vec<Block>,
     allocations: BTreeMap<IpAddr, Allocation>,
-    /// Who uses an address.
-    users: BTreeMap<IpAddr, Vec<String>>,
+    users: Users,
     pools: Vec<Cidr>,
     /// Handles, with the revision at which each was read.
     handles: BTreeMap<String, u64>,
@@ -69,12 +71,14 @@ pub(crate) fn run(
     let objects = connect(&args.config.config, Purpose::Read, global, session)?;
     session.line("Checking IPAM for inconsistencies...\n")?;
     let information = objects.get(Kind::ClusterInformation, None, "default")?;
-    let state = State::read(&objects)?;
-    for text in &state.unreadable {
+    let state = State::read(&objects, services_of(&objects))?;
+    for text in state.unreadable.iter().chain(&state.users.unreadable) {
         session.complain(text);
     }
     state.show_blocks(args, session)?;
-    state.show_users(args, session)?;
+    state.users.show(args, session)?;
+    session.line("Loading all handles")?;
+    state.show_nodes(session)?;
     let problems = state.compare();
     let count = state.show_problems(&problems, args, session)?;
     session.line(format!("Check complete; found {count} problems."))?;
@@ -95,13 +99,12 @@ pub(crate) fn run(
 }
 
 impl State {
-    fn read(objects: &Objects) -> Result<State, Failure> {
+    /// `services` is the store that has the services, if there is one.
+    fn read(objects: &Objects, services: Option<&Objects>) -> Result<State, Failure> {
         let entries = driver::everything(objects)?;
         let handles = objects.list(Kind::IpamHandle, None)?;
         let pools = objects.list(Kind::IpPool, None)?;
-        let nodes = objects.list(Kind::Node, None)?;
-        let endpoints = objects.list(Kind::WorkloadEndpoint, None)?;
-        let unreadable = [&handles, &pools, &nodes, &endpoints];
+        let unreadable = [&handles, &pools];
         let active = pools
             .objects
             .iter()
@@ -109,7 +112,7 @@ impl State {
         let mut state = State {
             blocks: blocks(&entries),
             allocations: BTreeMap::new(),
-            users: BTreeMap::new(),
+            users: Users::read(objects, services)?,
             pools: active
                 .filter_map(|pool| text_at(pool, "/spec/cidr").parse().ok())
                 .collect(),
@@ -133,67 +136,17 @@ impl State {
             for (addr, mut allocation) in allocations(block) {
                 if allocation.handle.as_deref() == Some(WINDOWS_RESERVED) {
                     allocation.handle = None;
-                    let users = state.users.entry(addr).or_default();
-                    users.push("Reserved for Windows".to_owned());
+                    state.users.reserved(addr);
                 }
-                // Services are not in the store. Theirs must not be taken for leaked.
                 if let Some(service) = allocation.attributes.get("service") {
                     let namespace = allocation.attributes.get("namespace");
                     let namespace = namespace.map_or("", String::as_str);
-                    let users = state.users.entry(addr).or_default();
-                    users.push(format!("Service({namespace}/{service})"));
+                    state.users.given(addr, namespace, service);
                 }
                 state.allocations.insert(addr, allocation);
             }
         }
-        for node in &nodes.objects {
-            state.use_by_node(node);
-        }
-        for endpoint in &endpoints.objects {
-            state.use_by_workload(endpoint);
-        }
         Ok(state)
-    }
-
-    fn use_by_node(&mut self, node: &Object) {
-        const TUNNELS: [&str; 6] = [
-            "/spec/ipv4VXLANTunnelAddr",
-            "/spec/ipv6VXLANTunnelAddr",
-            "/spec/wireguard/interfaceIPv4Address",
-            "/spec/wireguard/interfaceIPv6Address",
-            "/spec/bgp/ipv4IPIPTunnelAddr",
-            "/spec/bgp/ipv6IPIPTunnelAddr",
-        ];
-        let texts = TUNNELS.iter().map(|pointer| text_at(node, pointer));
-        for text in texts.filter(|text| !text.is_empty()) {
-            self.use_by(text, format!("Node({})", node.name()));
-        }
-    }
-
-    /// Notes that an address, written alone or as a network, is in use.
-    fn use_by(&mut self, text: &str, user: String) {
-        let addr = text.split('/').next().unwrap_or(text);
-        match addr.parse() {
-            Ok(addr) => self.users.entry(addr).or_default().push(user),
-            Err(_) => self
-                .unreadable
-                .push(format!("failed to parse IP ({text}) of {user}")),
-        }
-    }
-
-    fn use_by_workload(&mut self, endpoint: &Object) {
-        let networks = endpoint
-            .pointer("/spec/ipNetworks")
-            .and_then(Value::as_array);
-        let texts = networks.into_iter().flatten().filter_map(Value::as_str);
-        let name = format!(
-            "Workload({}/{})",
-            endpoint.namespace().unwrap_or(""),
-            endpoint.name()
-        );
-        for text in texts {
-            self.use_by(text, name.clone());
-        }
     }
 
     fn handles_in_use(&self) -> BTreeSet<&str> {
@@ -206,19 +159,19 @@ impl State {
     fn compare(&self) -> Problems {
         let mut problems = Problems::default();
         for (addr, allocation) in &self.allocations {
-            if !self.users.contains_key(addr) && !allocation.resting {
+            if self.users.of(*addr).is_none() && !allocation.resting {
                 problems.leaked.push(*addr);
             }
         }
         for addr in self
             .users
-            .keys()
+            .addresses()
             .filter(|addr| !self.allocations.contains_key(addr))
         {
-            if self.pools.iter().any(|pool| pool.contains(*addr)) {
-                problems.unallocated.push(*addr);
+            if self.pools.iter().any(|pool| pool.contains(addr)) {
+                problems.unallocated.push(addr);
             } else {
-                problems.foreign.push(*addr);
+                problems.foreign.push(addr);
             }
         }
         let used = self.handles_in_use();
@@ -260,45 +213,6 @@ impl State {
             session.line(format!("  {pool}"))?;
         }
         session.line(format!("Found {} active IP pools.\n", self.pools.len()))
-    }
-
-    fn show_users(&self, args: &IpamCheckArgs, session: &mut Session<'_>) -> Result<(), Failure> {
-        let count = |prefix: &str| {
-            self.users
-                .values()
-                .flatten()
-                .filter(|user| user.starts_with(prefix))
-                .count()
-        };
-        let list = |prefix: &str, session: &mut Session<'_>| -> Result<(), Failure> {
-            for (addr, users) in self.users.iter().filter(|_| args.show_all_ips) {
-                for user in users.iter().filter(|user| user.starts_with(prefix)) {
-                    session.line(format!("  {addr} belongs to {user}"))?;
-                }
-            }
-            Ok(())
-        };
-        session.line("Loading all nodes.")?;
-        list("Node(", session)?;
-        session.line(format!("Found {} node tunnel IPs.\n", count("Node(")))?;
-        session.line("Loading all service load balancer IPs.")?;
-        list("Service(", session)?;
-        session.line(match count("Service(") {
-            0 => "No configuration for LoadBalancer kubecontroller found, skipping service check\n"
-                .to_owned(),
-            services => format!(
-                "Found {services} IPs of services, which count as in use: services are not looked at.\n"
-            ),
-        })?;
-        session.line("Loading all workload endpoints.")?;
-        list("Workload(", session)?;
-        session.line(format!("Found {} workload IPs.", count("Workload(")))?;
-        session.line(format!(
-            "Workloads and nodes are using {} IPs.\n",
-            self.users.len()
-        ))?;
-        session.line("Loading all handles")?;
-        self.show_nodes(session)
     }
 
     fn show_nodes(&self, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -347,12 +261,10 @@ impl State {
         session.line(
             "Scanning for IPs that are in use by a workload or node but not allocated in IPAM...",
         )?;
-        for (addr, _) in self
-            .users
-            .iter()
-            .filter(|(_, users)| detailed && users.len() > 1)
-        {
-            session.line(format!("  {addr} has multiple owners."))?;
+        for addr in self.users.addresses().filter(|_| detailed) {
+            if self.users.of(addr).is_some_and(|users| users.len() > 1) {
+                session.line(format!("  {addr} has multiple owners."))?;
+            }
         }
         for (addrs, why) in [
             (&problems.foreign, "is not in any active IP pool."),
@@ -362,7 +274,7 @@ impl State {
             ),
         ] {
             for addr in addrs.iter().filter(|_| detailed) {
-                for user in self.users.get(addr).into_iter().flatten() {
+                for user in self.users.of(*addr).into_iter().flatten() {
                     session.line(format!("  {addr} in use by {user} {why}"))?;
                 }
             }
@@ -428,7 +340,7 @@ impl State {
     fn report(&self, problems: &Problems, information: &Object) -> Value {
         let mut allocations = Map::new();
         for (addr, allocation) in &self.allocations {
-            let owners = self.users.get(addr);
+            let owners = self.users.of(*addr);
             let mut value =
                 json!({"ip": addr.to_string(), "inUse": owners.is_some(), "owners": owners});
             let attribute = |name: &str| {
