@@ -250,24 +250,28 @@ pub struct Mac(pub [u8; 6]);
 #[error("{0:?} is not a MAC address; write six hexadecimal bytes, such as ee:ee:ee:ee:ee:ee")]
 pub struct MacError(pub String);
 
+/// In the three ways that Go's `net.ParseMAC` reads: six bytes with `:` or with `-` between, or three pairs with `.`.
 impl FromStr for Mac {
     type Err = MacError;
 
     fn from_str(text: &str) -> Result<Mac, MacError> {
-        let mut bytes = [0u8; 6];
-        let mut parts = text.split([':', '-']);
-        for byte in &mut bytes {
-            let part = parts
-                .next()
-                .filter(|p| p.len() == 2)
-                .ok_or_else(|| MacError(text.into()))?;
-            *byte = u8::from_str_radix(part, 16).map_err(|_| MacError(text.into()))?;
+        let parts: Vec<&str> = match [':', '-', '.'].into_iter().find(|c| text.contains(*c)) {
+            Some(separator) => text.split(separator).collect(),
+            None => Vec::new(),
+        };
+        let digits = match (parts.len(), text.contains('.')) {
+            (6, false) => 2,
+            (3, true) => 4,
+            (_, _) => return Err(MacError(text.into())),
+        };
+        let hexadecimal =
+            |part: &&str| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !parts.iter().all(hexadecimal) {
+            return Err(MacError(text.into()));
         }
-        if parts.next().is_some() {
-            Err(MacError(text.into()))
-        } else {
-            Ok(Mac(bytes))
-        }
+        let number = u64::from_str_radix(&parts.concat(), 16);
+        let [_, _, bytes @ ..] = number.map_err(|_| MacError(text.into()))?.to_be_bytes();
+        Ok(Mac(bytes))
     }
 }
 
@@ -338,6 +342,22 @@ mod tests {
             "EE:ee:ee:ee:ee:01".parse::<Mac>().unwrap().to_string(),
             "ee:ee:ee:ee:ee:01"
         );
-        assert!("ee:ee".parse::<Mac>().is_err());
+        for same in ["02-00-5e-10-00-af", "0200.5e10.00AF"] {
+            assert_eq!(
+                same.parse::<Mac>().unwrap().to_string(),
+                "02:00:5e:10:00:af"
+            );
+        }
+        for bad in [
+            "",
+            "ee:ee",
+            "02:00:5e:10:00:+f",
+            "02:00-5e:10:00:af",
+            "02.00.5e.10.00.af",
+            "0200:5e10:00af",
+            "02:00:5e:10:00:af:00",
+        ] {
+            assert!(bad.parse::<Mac>().is_err(), "{bad}");
+        }
     }
 }

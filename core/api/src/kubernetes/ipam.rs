@@ -1,6 +1,6 @@
 //! IPAM entries as custom resources: what they are called, the labels they are found by, and the marks of older releases.
 
-use model::{AffinityId, AffinityOwner, Family};
+use model::{AffinityId, AffinityOwner};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -57,18 +57,17 @@ fn owner_parts(owner: &AffinityOwner) -> (&'static str, &str) {
 }
 
 /// The labels by which an owner's affinities are found.
-fn labels(owner: &AffinityOwner, family: Family) -> [(&'static str, String); 3] {
+fn owner_labels(owner: &AffinityOwner) -> [(&'static str, String); 2] {
     let (kind, name) = owner_parts(owner);
     [
         (HOST_HASH, host_label(name)),
         (AFFINITY_TYPE, kind.to_owned()),
-        (IP_VERSION, family.version().to_string()),
     ]
 }
 
-/// The label selector of one owner's affinities of one family.
-pub(super) fn selector(owner: &AffinityOwner, family: Family) -> String {
-    let terms = labels(owner, family).map(|(label, value)| format!("{label}={value}"));
+/// The label selector of one owner's affinities.
+pub(super) fn selector(owner: &AffinityOwner) -> String {
+    let terms = owner_labels(owner).map(|(label, value)| format!("{label}={value}"));
     terms.join(",")
 }
 
@@ -77,7 +76,8 @@ pub(super) fn selector(owner: &AffinityOwner, family: Family) -> String {
 pub(super) fn complete(key: &StoreKey, object: &mut Object) {
     match key {
         StoreKey::Affinity(AffinityId { owner, block }) => {
-            for (label, value) in labels(owner, block.family()) {
+            let version = (IP_VERSION, block.family().version().to_string());
+            for (label, value) in owner_labels(owner).into_iter().chain([version]) {
                 object.set_label(label, &value);
             }
         }
@@ -149,10 +149,9 @@ mod tests {
     #[test]
     fn affinities_are_found_by_labels() {
         let owner = AffinityOwner::Host("node-1".into());
-        let selector = selector(&owner, Family::V6);
+        let selector = selector(&owner);
         assert!(
-            selector
-                .ends_with(",projectcalico.org/affinity-type=host,projectcalico.org/ip-version=6"),
+            selector.ends_with(",projectcalico.org/affinity-type=host"),
             "{selector}"
         );
     }

@@ -18,7 +18,7 @@ mod quantity;
 mod read;
 mod write;
 
-pub use places::{Collection, Listing, Place, collections, listings, place};
+pub use places::{Collection, Listing, Place, collections, listings, place, pod_key};
 pub use profile::profile_of;
 pub use read::{ObjectName, Reading, Unreadable, read};
 pub use write::{Change, Method, Refused, Request, write};

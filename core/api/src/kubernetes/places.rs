@@ -1,6 +1,6 @@
 //! Which collection of the API server, and which object in it, a key of the store means.
 
-use model::{AffinityOwner, Family};
+use model::AffinityOwner;
 
 use super::{Group, ipam};
 use crate::key::{StoreKey, parse_store_key, store_prefix, store_prefixes};
@@ -29,6 +29,8 @@ pub(super) enum Source {
 pub(super) enum Native {
     Node,
     Pod,
+    /// A pod for what its metadata asks for: the same object under another key.
+    PodMetadata,
     Namespace,
     ServiceAccount,
     NetworkPolicy,
@@ -49,7 +51,7 @@ impl Native {
     fn names(self) -> Names {
         let (group, version, plural, namespaced) = match self {
             Native::Node => ("", "v1", "nodes", false),
-            Native::Pod => ("", "v1", "pods", true),
+            Native::Pod | Native::PodMetadata => ("", "v1", "pods", true),
             Native::Namespace => ("", "v1", "namespaces", false),
             Native::ServiceAccount => ("", "v1", "serviceaccounts", true),
             Native::Service => ("", "v1", "services", true),
@@ -132,6 +134,7 @@ impl Collection {
             Source::Native(
                 Native::Node
                 | Native::Pod
+                | Native::PodMetadata
                 | Native::Namespace
                 | Native::ServiceAccount
                 | Native::NetworkPolicy
@@ -271,15 +274,37 @@ fn selector_of(prefix: &str, kind: Kind) -> Option<String> {
         Some(rest) => (rest, AffinityOwner::Host),
         None => (prefix.strip_prefix(virtuals)?, AffinityOwner::Virtual),
     };
-    let (name, rest) = rest.split_once('/')?;
-    let family = Family::ALL
-        .into_iter()
-        .find(|family| rest.starts_with(&format!("ipv{}/", family.version())))?;
-    Some(ipam::selector(&owner(name.into()), family))
+    // Of both families: who asks for one asks for the other as a rule, and then it is one list.
+    let (name, _) = rest.split_once('/')?;
+    Some(ipam::selector(&owner(name.into())))
+}
+
+/// Where a pod's own metadata is, which its endpoint does not tell: annotations by which it asks for addresses. Only a store
+/// on the Kubernetes API has entries there, for single reads; upstream's layout has the same place for Kubernetes' own kinds.
+const PODS: &str = "/calico/resources/v3/kubernetes.io/pods/";
+
+/// The key of a pod's metadata: the value is `{"metadata": {..}}` as the API server has it.
+pub fn pod_key(namespace: &str, name: &str) -> String {
+    format!("{PODS}{namespace}/{name}")
+}
+
+fn parse_pod_key(key: &str) -> Option<(&str, &str)> {
+    let (namespace, name) = key.strip_prefix(PODS)?.split_once('/')?;
+    (!namespace.is_empty() && !name.is_empty() && !name.contains('/')).then_some((namespace, name))
 }
 
 /// The object that a key means; `None` for keys that no API server has an object for.
 pub fn place(key: &str, group: Group) -> Option<Place> {
+    if let Some((namespace, name)) = parse_pod_key(key) {
+        return Some(Place {
+            collection: Collection {
+                kind: Kind::WorkloadEndpoint,
+                source: Source::Native(Native::PodMetadata),
+            },
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        });
+    }
     let parsed = parse_store_key(key)?;
     let kind = parsed.kind();
     if let Some(name) = ipam::resource_name(&parsed) {

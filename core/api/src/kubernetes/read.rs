@@ -1,11 +1,12 @@
 //! From what the API server has to an entry of the store.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::places::{Collection, Native, Source};
+use super::places::{Collection, Native, Source, pod_key};
 use super::pod::Pod;
 use super::{Group, custom, ipam, node, profile};
+use crate::gojson;
 use crate::ipam_form;
 use crate::key::store_key;
 use crate::kind::Kind;
@@ -74,6 +75,9 @@ pub fn read(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
     }
     let name = ObjectName { namespace, name };
     let revision = revision(&version).map_err(|problem| unreadable(Some(name.clone()), problem))?;
+    if source == Source::Native(Native::PodMetadata) {
+        return Ok(metadata_of_pod(name, revision, &map));
+    }
     let mut problems = Vec::new();
     let mut is_deleted = false;
     let object = match source {
@@ -115,6 +119,21 @@ pub fn read(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
         value: (!is_deleted).then(|| object.to_store_bytes()),
         problems,
     })
+}
+
+/// Nothing but the metadata: the rest of a pod may hold secrets, and nobody here needs it.
+fn metadata_of_pod(object: ObjectName, revision: u64, pod: &Map<String, Value>) -> Reading {
+    let mut meta = pod.get("metadata").cloned().unwrap_or_default();
+    if let Value::Object(meta) = &mut meta {
+        meta.remove("managedFields");
+    }
+    Reading {
+        key: Some(pod_key(&object.namespace, &object.name)),
+        value: Some(gojson::to_vec(&json!({"metadata": meta}))),
+        object,
+        revision,
+        problems: Vec::new(),
+    }
 }
 
 fn custom_object(

@@ -80,7 +80,15 @@ pub enum Refused {
 /// # Errors
 /// If the API server takes no such change.
 pub fn write(key: &str, change: Change<'_>, group: Group) -> Result<Request, Refused> {
-    let (Some(place), Some(parsed)) = (place(key, group), parse_store_key(key)) else {
+    let found = place(key, group);
+    if found.as_ref().is_some_and(is_pod_metadata) {
+        // Only its endpoint is ours to write.
+        return Err(Refused::Foreign {
+            what: "pods",
+            verb: verb(change),
+        });
+    }
+    let (Some(place), Some(parsed)) = (found, parse_store_key(key)) else {
         return Err(Refused::NoPlace {
             key: key.to_owned(),
         });
@@ -90,7 +98,8 @@ pub fn write(key: &str, change: Change<'_>, group: Group) -> Result<Request, Ref
         Source::Native(Native::Pod) => write_pod(key, change, place),
         Source::Native(Native::Node) => write_node(key, change, place),
         Source::Native(
-            Native::Namespace
+            Native::PodMetadata
+            | Native::Namespace
             | Native::ServiceAccount
             | Native::NetworkPolicy
             | Native::ClusterNetworkPolicy
@@ -98,6 +107,10 @@ pub fn write(key: &str, change: Change<'_>, group: Group) -> Result<Request, Ref
             | Native::EndpointSlice,
         ) => Err(foreign(place.collection.kind(), change)),
     }
+}
+
+fn is_pod_metadata(place: &Place) -> bool {
+    place.collection.source == Source::Native(Native::PodMetadata)
 }
 
 fn foreign(kind: Kind, change: Change<'_>) -> Refused {
@@ -111,12 +124,18 @@ fn foreign(kind: Kind, change: Change<'_>) -> Refused {
         "ClusterNetworkPolicy" => "cluster network policies",
         _ => "Kubernetes network policies",
     };
-    let verb = match change {
+    Refused::Foreign {
+        what,
+        verb: verb(change),
+    }
+}
+
+fn verb(change: Change<'_>) -> &'static str {
+    match change {
         Change::Create(_) => "made",
         Change::Update(..) => "changed",
         Change::Delete(_) => "deleted",
-    };
-    Refused::Foreign { what, verb }
+    }
 }
 
 fn object_of(key: &str, bytes: &[u8], kind: Kind) -> Result<Object, Refused> {

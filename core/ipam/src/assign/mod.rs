@@ -61,7 +61,8 @@ pub struct HostReserved {
 /// How much the first read brings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
-    /// The host's own blocks; others with a second read if these are full. For stores where every block costs.
+    /// The host's own blocks; others with a second read if these are full, and the labels of node and namespace if a pool
+    /// selects by them. For stores where every object costs.
     #[default]
     OwnBlocks,
     /// Every block: one read is always enough. For the embedded store.
@@ -90,6 +91,22 @@ pub struct Request {
     pub reach: Reach,
     /// The time.
     pub now: Timestamp,
+}
+
+impl Request {
+    /// Where the labels are by which pools select nodes.
+    fn node(&self) -> Option<Query> {
+        match &self.owner {
+            AffinityOwner::Host(name) => Some(Query::Key(Key::Node(name.clone()))),
+            AffinityOwner::Virtual(_) => None,
+        }
+    }
+
+    /// Where the labels are by which pools select namespaces.
+    fn namespace_profile(&self) -> Option<Query> {
+        let namespace = self.namespace.as_ref()?;
+        Some(Query::Key(Key::Profile(format!("kns.{namespace}").into())))
+    }
 }
 
 /// An address given.
@@ -134,17 +151,15 @@ impl Operation for Assign {
             Query::Reservations,
             Query::OwnBlocks(request.owner.clone()),
         ];
-        if let AffinityOwner::Host(name) = &request.owner {
-            queries.push(Query::Key(Key::Node(name.clone())));
-        }
         if let Some(handle) = &request.taker.handle {
             queries.push(Query::HandleBlocks(handle.clone()));
         }
-        if let Some(namespace) = &request.namespace {
-            queries.push(Query::Key(Key::Profile(format!("kns.{namespace}").into())));
-        }
         match request.reach {
-            Reach::AllBlocks => queries.push(Query::AllBlocks),
+            Reach::AllBlocks => {
+                queries.extend(request.node());
+                queries.extend(request.namespace_profile());
+                queries.push(Query::AllBlocks);
+            }
             Reach::OwnBlocks => {
                 queries.extend(request.wanted.iter().filter_map(|want| match want {
                     Want::Address(addr) => Some(Query::Blocks(Cidr::host(*addr))),
@@ -156,6 +171,10 @@ impl Operation for Assign {
     }
 
     fn attempt(&mut self, view: &View) -> Attempt<Outcome> {
+        let unread = pools::unread(&self.request, view);
+        if !unread.is_empty() {
+            return Attempt::Read(unread);
+        }
         let held = held(&self.request, view);
         let before = self
             .before

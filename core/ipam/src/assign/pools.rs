@@ -1,11 +1,13 @@
 //! Which pools may serve a request.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use model::{AffinityOwner, AssignmentMode, Cidr, Family, IpPool, Labels};
 
 use super::draft::Draft;
-use super::{AssignError, PoolState, Request};
+use super::{AssignError, PoolState, Request, Want};
+use crate::seam::Query;
 use crate::view::{View, usable_block_size};
 
 /// How a request names a pool.
@@ -90,6 +92,34 @@ pub(super) fn candidates<'a>(
         pools.push((name, pool));
     }
     Ok(Candidates { pools })
+}
+
+/// What a choice among all pools rests on and was not read: the labels of the node and of the namespace, if there are pools
+/// that select by them.
+pub(super) fn unread(request: &Request, view: &View) -> Vec<Query> {
+    let families = request.wanted.iter().filter_map(|want| match want {
+        Want::Any { family, pools, .. } if pools.is_empty() => Some(*family),
+        Want::Any { .. } | Want::Address(_) => None,
+    });
+    let families: BTreeSet<Family> = families.collect();
+    let asked: Vec<&IpPool> = view
+        .pools
+        .values()
+        .filter(|pool| families.contains(&pool.cidr.family()))
+        .filter(|pool| unusable(request, pool, pool.cidr.family()).is_none())
+        .filter(|pool| pool.assignment_mode != AssignmentMode::Manual)
+        .collect();
+    let by_node = asked.iter().any(|pool| !pool.node_selector.is_all());
+    let by_namespace = asked.iter().any(|pool| pool.namespace_selector.is_some());
+    let queries = [
+        request.node().filter(|_| by_node),
+        request.namespace_profile().filter(|_| by_namespace),
+    ];
+    queries
+        .into_iter()
+        .flatten()
+        .filter(|query| !view.has_read(query))
+        .collect()
 }
 
 fn automatic<'a>(

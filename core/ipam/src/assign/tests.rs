@@ -25,6 +25,7 @@ pub(crate) fn test_pool(cidr: &str, block_size: u8) -> model::IpPool {
 struct Store {
     objects: BTreeMap<Key, Resource>,
     reads: usize,
+    asked: Vec<Query>,
     commits: Vec<Vec<Key>>,
 }
 
@@ -44,8 +45,9 @@ impl Store {
         loop {
             reply = match machine.step(reply) {
                 Step::Done(outcome) => return outcome,
-                Step::Read(_) => {
+                Step::Read(asked) => {
                     self.reads += 1;
+                    self.asked = asked;
                     let objects = self.objects.iter();
                     Reply::Snapshot(
                         objects
@@ -284,6 +286,34 @@ fn pools_say_why_they_are_out() {
         Resource::Profile(profile.into()),
     );
     assert!(store.assign("a", "h", some(1)).unwrap()[0].starts_with("10.3.0."));
+}
+
+#[test]
+fn labels_are_read_only_if_a_pool_selects_by_them() {
+    let reads = |pool: model::IpPool, want: Want| {
+        let mut store = Store::with(&[("p", pool)]);
+        let reach = Reach::OwnBlocks;
+        let request = Request {
+            reach,
+            ..request("a", "h", want)
+        };
+        let _ = store.run(assign(request));
+        store.asked
+    };
+    let node = Query::Key(Key::Node("a".into()));
+    let namespace = Query::Key(Key::Profile("kns.shop".into()));
+    let asked = reads(test_pool("10.0.0.0/24", 26), some(1));
+    assert!(!asked.contains(&node) && !asked.contains(&namespace));
+    let mut by_node = test_pool("10.0.0.0/24", 26);
+    by_node.node_selector = "rack == 'r1'".parse().unwrap();
+    let asked = reads(by_node.clone(), some(1));
+    assert!(asked.contains(&node) && !asked.contains(&namespace));
+    let asked = reads(by_node, exactly("10.0.0.7"));
+    assert!(!asked.contains(&node));
+    let mut by_namespace = test_pool("10.0.0.0/24", 26);
+    by_namespace.namespace_selector = Some("team == 'x'".parse().unwrap());
+    let asked = reads(by_namespace, some(1));
+    assert!(!asked.contains(&node) && asked.contains(&namespace));
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl KubernetesStore {
         };
         if settings.pod_cidrs == PodCidrs::Used {
             tracing::warn!(
-                "USE_POD_CIDR has no effect here: tunnel addresses are read from annotations of the Node"
+                "USE_POD_CIDR has no effect here: tunnel addresses are read from annotations of the Node, and there are no affinities of spec.podCIDRs"
             );
         }
         let access = access::of(settings)?;

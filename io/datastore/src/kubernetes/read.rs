@@ -21,7 +21,8 @@ const PAGE: u32 = 500;
 
 /// One thing to ask for.
 enum Job {
-    Object { key: String, place: Place },
+    /// One object, and all keys that are asked of it.
+    Object(Vec<(String, Place)>),
     List(Listing),
 }
 
@@ -88,16 +89,15 @@ pub(super) async fn read(client: &Client, queries: &[Query]) -> Result<Snapshot,
 
 fn jobs(queries: &[Query], group: Group) -> Vec<Job> {
     let mut lists: Vec<Listing> = Vec::new();
-    let mut jobs = Vec::new();
+    let mut objects: BTreeMap<String, BTreeMap<String, Place>> = BTreeMap::new();
     for query in queries {
         match query {
             Query::Key(key) => {
-                let is_asked = jobs
-                    .iter()
-                    .any(|job| matches!(job, Job::Object { key: other, .. } if other == key));
-                if let Some(place) = place(key, group).filter(|_| !is_asked) {
-                    let key = key.clone();
-                    jobs.push(Job::Object { key, place });
+                if let Some(place) = place(key, group) {
+                    objects
+                        .entry(place.path())
+                        .or_default()
+                        .insert(key.clone(), place);
                 }
             }
             Query::Prefix(prefix) => {
@@ -109,8 +109,10 @@ fn jobs(queries: &[Query], group: Group) -> Vec<Job> {
             }
         }
     }
-    jobs.extend(lists.into_iter().map(Job::List));
-    jobs
+    let objects = objects
+        .into_values()
+        .map(|keys| Job::Object(keys.into_iter().collect()));
+    objects.chain(lists.into_iter().map(Job::List)).collect()
 }
 
 fn is_asked_for(query: &Query, key: &str) -> bool {
@@ -122,11 +124,10 @@ fn is_asked_for(query: &Query, key: &str) -> bool {
 
 async fn run(client: &Client, job: Job) -> Result<Found, Failure> {
     match job {
-        Job::Object { key, place } => {
-            let found = object(client, &key, &place).await?;
-            let entries = found.and_then(entry).into_iter().collect();
+        Job::Object(wanted) => {
+            let found = facets(client, &wanted).await?;
             Ok(Found {
-                entries,
+                entries: found.into_iter().filter_map(entry).collect(),
                 listed: None,
             })
         }
@@ -149,21 +150,42 @@ pub(super) async fn object(
     key: &str,
     place: &Place,
 ) -> Result<Option<Reading>, Failure> {
-    let body = match client.get(&place.path()).await {
-        Ok(body) => body,
-        Err(Failure::Status(status)) if status.code == 404 => return Ok(None),
-        Err(failure) => return Err(failure),
+    match client.get(&place.path()).await {
+        Ok(body) => Ok(facet(key, place, &body)),
+        Err(Failure::Status(status)) if status.code == 404 => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What one object is under several keys, by one request.
+async fn facets(client: &Client, wanted: &[(String, Place)]) -> Result<Vec<Reading>, Failure> {
+    let Some((_, place)) = wanted.first() else {
+        return Ok(Vec::new());
     };
-    match read_object(place.collection, &body) {
+    match client.get(&place.path()).await {
+        Ok(body) => Ok(wanted
+            .iter()
+            .filter_map(|(key, place)| facet(key, place, &body))
+            .collect()),
+        Err(Failure::Status(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// An object as that key's.
+fn facet(key: &str, place: &Place, body: &[u8]) -> Option<Reading> {
+    match read_object(place.collection, body) {
         Ok(reading) if reading.key.as_deref() == Some(key) => {
             report(&reading);
-            return Ok(Some(reading));
+            Some(reading)
         }
         // A pod on another node, say: not the object of this key.
-        Ok(_) => {}
-        Err(unreadable) => tracing::warn!(%unreadable, "object counts as absent"),
+        Ok(_) => None,
+        Err(unreadable) => {
+            tracing::warn!(%unreadable, "object counts as absent");
+            None
+        }
     }
-    Ok(None)
 }
 
 /// What was left out of an object is worth knowing.

@@ -1,4 +1,4 @@
-use super::super::{Group, listings, place};
+use super::super::{Change, Group, Refused, listings, place, pod_key, read, write};
 
 fn check_place(key: &str, group: Group, expected: &str) {
     assert_eq!(place(key, group).expect(key).path(), expected);
@@ -111,7 +111,12 @@ fn prefixes_are_lists_and_no_wider_than_they_must_be() {
     );
     check(
         "/calico/ipam/v2/host/n1/ipv4/block/",
-        &[&format!("{crd}/blockaffinities?3")],
+        &[&format!("{crd}/blockaffinities?2")],
+    );
+    // Both families are one list.
+    assert_eq!(
+        listings("/calico/ipam/v2/host/n1/ipv4/block/", Group::V1),
+        listings("/calico/ipam/v2/host/n1/ipv6/block/", Group::V1)
     );
     check(
         "/calico/ipam/v2/host/",
@@ -141,4 +146,30 @@ fn prefixes_are_lists_and_no_wider_than_they_must_be() {
         );
     }
     assert!(!all.iter().any(|path| path.contains("ipamblocks")));
+}
+
+#[test]
+fn a_pod_has_its_metadata_beside_its_endpoint() {
+    let key = pod_key("a", "web-0");
+    assert_eq!(key, "/calico/resources/v3/kubernetes.io/pods/a/web-0");
+    let place = place(&key, Group::V3).expect("a place");
+    assert_eq!(place.path(), "/api/v1/namespaces/a/pods/web-0");
+    let pod = r#"{"kind": "Pod", "metadata": {"name": "web-0", "namespace": "a", "resourceVersion": "7", "managedFields": [1],
+        "annotations": {"x/y": "z"}}, "spec": {"containers": [{"env": [{"name": "TOKEN", "value": "secret"}]}]}}"#;
+    let reading = read(place.collection, pod.as_bytes()).expect("readable");
+    assert_eq!((reading.key.as_deref(), reading.revision), (Some(&*key), 7));
+    let value = String::from_utf8(reading.value.expect("a value")).expect("text");
+    insta::assert_snapshot!(
+        value,
+        @r#"{"metadata":{"annotations":{"x/y":"z"},"name":"web-0","namespace":"a","resourceVersion":"7"}}"#
+    );
+    let refused = write(&key, Change::Delete(None), Group::V1).expect_err("not ours");
+    assert!(
+        matches!(refused, Refused::Foreign { what: "pods", .. }),
+        "{refused}"
+    );
+    for nowhere in ["a", "a/", "/b", "a/b/c"] {
+        let key = format!("/calico/resources/v3/kubernetes.io/pods/{nowhere}");
+        assert_eq!(super::super::place(&key, Group::V1), None, "{key}");
+    }
 }
