@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use datastore::{Query, Snapshot, Write};
-use ipam::release::release_handles;
+use ipam::Machine;
+use ipam::assign::Assign;
+use ipam::release::{ReleaseAddress, release_addresses, release_handles};
 use linux::netns::NetNs;
 use model::{Cidr, Key, Resource, WorkloadEndpoint};
 
@@ -21,11 +23,15 @@ use crate::identity::{self, Identity};
 use crate::interface::{self, Forwarding, Made, Wanted};
 use crate::lock;
 use crate::log::Log;
+use crate::pod_cidrs;
+use crate::pods;
 use crate::ready;
 use crate::result::{Interface, Outcome};
 use crate::routes;
 use crate::store::{self, Store};
+use crate::told::Told;
 use crate::wait::{self, Waited};
+use crate::wishes::{Addresses, Wishes};
 
 const STATUS_DIR: &str = "/var/run/calico/endpoint-status";
 const POLICY_TIMEOUT: u32 = 10;
@@ -47,6 +53,12 @@ struct Add<'a> {
 struct Done {
     addresses: bool,
     interface: Option<String>,
+}
+
+/// Whether something was freed for this ADD.
+enum Room {
+    Made,
+    NotNeeded,
 }
 
 /// Attaches a container.
@@ -71,8 +83,9 @@ pub(crate) fn add(
         log,
     };
     gates::wait(&conf.readiness_gates, gates::PATIENCE, log)?;
+    let told = Told::ask(conf, call, &add.node, &add.store, variables, stdin)?;
     let mut done = Done::default();
-    match add.run(&netns, &mut done) {
+    match add.run(&netns, &told, &mut done) {
         Ok(outcome) => Ok(outcome),
         Err(error) => Err(add.undo(done, error)),
     }
@@ -94,55 +107,71 @@ impl Add<'_> {
             .collect()
     }
 
-    fn run(&self, netns: &NetNs, done: &mut Done) -> Result<Outcome, CniError> {
-        let mut machine = self
-            .store
-            .assignment(attachment::request(self.conf, self.call, &self.node)?);
-        let own = self.queries();
-        let mut queries = own.clone();
-        if self.is_own_ipam() {
-            queries.extend(self.store.queries_of(&mut machine));
+    /// The assignment, if the addresses are our IPAM's to give.
+    fn assignment(&self, wishes: &Wishes) -> Result<Option<Machine<Assign>>, CniError> {
+        if !self.is_own_ipam() {
+            return Ok(None);
         }
-        let lock = self
-            .is_own_ipam()
+        let wants = match &wishes.addresses {
+            Addresses::Any(choice) => attachment::wants(self.conf, self.call, choice)?,
+            Addresses::Exactly(addrs) => attachment::exactly(addrs),
+            Addresses::Unmanaged(_) => return Ok(None),
+        };
+        let request = attachment::request(self.conf, self.call, &self.node, wants);
+        Ok(Some(self.store.assignment(request)))
+    }
+
+    fn run(&self, netns: &NetNs, told: &Told, done: &mut Done) -> Result<Outcome, CniError> {
+        let mut machine = self.assignment(&told.wishes)?;
+        let mut queries = match self.store.has_pods() {
+            // All that there is to know of it was told already.
+            true => Vec::new(),
+            false => self.queries(),
+        };
+        if let Some(machine) = &mut machine {
+            queries.extend(self.store.queries_of(machine));
+        }
+        let lock = machine
+            .is_some()
             .then(|| lock::addresses(self.conf, self.log));
-        let mut snapshot = self.store.read(&queries)?;
+        let read = || {
+            let fresh = self.store.read(&queries)?;
+            Ok(store::together(told.seen.clone(), fresh))
+        };
+        let mut snapshot = read()?;
         store::check_ready(&snapshot)?;
-        let identity = identity::identify(self.conf, self.call, &self.node, &snapshot)?;
+        let facts = told.facts.as_ref();
+        let identity = identity::identify(self.conf, self.call, &self.node, &snapshot, facts)?;
         if let Some(before) = attachment::endpoint(&snapshot, &identity.id) {
-            let same = before.container_id.as_deref() == Some(&*self.call.container);
-            if same && interface::exists(&before.interface) {
+            if self.is_own(&before) && interface::exists(&before.interface) {
                 self.log
                     .info(format_args!("{} is there already", identity.id));
                 return Ok(self.outcome(&before, None));
             }
-            if same {
-                // An ADD of this container that did not come to its end, and whose interface is gone: begin anew.
-                self.release()?;
-                snapshot = self.store.read(&queries)?;
+            if let Room::Made = self.make_room(&before, &told.wishes)? {
+                snapshot = read()?;
             }
         }
         self.check_features(&identity)?;
         let mut from_others = Outcome::default();
-        let addrs: Vec<IpAddr> = if self.is_own_ipam() {
-            done.addresses = true;
-            let first = Some(snapshot.clone());
-            let assigned = self
-                .store
-                .run(machine, &own, first, &mut |_| Ok(Vec::new()))?;
-            let assigned = assigned.map_err(|e| attachment::refusal(&e))?;
-            assigned.into_iter().map(|one| one.addr).collect()
-        } else {
-            done.addresses = true;
-            from_others = delegate::add(&self.conf.ipam.kind, self.call, self.stdin)?;
-            from_others.ips.iter().map(|ip| ip.addr()).collect()
+        let addrs = match (machine, &told.wishes.addresses) {
+            (Some(machine), _) => {
+                done.addresses = true;
+                self.assign(machine, snapshot.clone())?
+            }
+            (None, Addresses::Unmanaged(addrs)) => addrs.clone(),
+            (None, Addresses::Any(_) | Addresses::Exactly(_)) => {
+                done.addresses = true;
+                from_others = delegate::add(&self.conf.ipam.kind, self.call, &told.stdin)?;
+                from_others.ips.iter().map(|ip| ip.addr()).collect()
+            }
         };
         drop(lock);
         self.log
             .debug(format_args!("{} gets {addrs:?}", identity.id));
-        let made = self.make(netns, &identity, &addrs)?;
+        let made = self.make(netns, &identity, &addrs, &told.wishes)?;
         done.interface = Some(identity.host_interface.clone());
-        let endpoint = self.endpoint(&identity, &addrs, &made);
+        let endpoint = self.endpoint(&identity, &addrs, &made, &told.wishes);
         self.write(&identity, &endpoint, snapshot)?;
         self.log.debug(format_args!(
             "{} store requests for ADD of {}",
@@ -161,7 +190,55 @@ impl Add<'_> {
         })
     }
 
-    fn make(&self, netns: &NetNs, identity: &Identity, addrs: &[IpAddr]) -> Result<Made, CniError> {
+    fn assign(&self, machine: Machine<Assign>, first: Snapshot) -> Result<Vec<IpAddr>, CniError> {
+        let assigned = self
+            .store
+            .run(machine, &[], Some(first), &mut |_| Ok(Vec::new()))?;
+        let assigned = assigned.map_err(|e| attachment::refusal(&e))?;
+        Ok(assigned.into_iter().map(|one| one.addr).collect())
+    }
+
+    fn is_own(&self, endpoint: &WorkloadEndpoint) -> bool {
+        endpoint.container_id.as_deref() == Some(&*self.call.container)
+    }
+
+    /// Frees what the endpoint that is there keeps from this ADD: all of it if it is this container's own, of an ADD that did
+    /// not come to its end and whose interface is gone. Of a container that had the pod before, and whose DEL is still to come,
+    /// the addresses that the pod asks for by name.
+    fn make_room(&self, before: &WorkloadEndpoint, wishes: &Wishes) -> Result<Room, CniError> {
+        if self.is_own(before) {
+            self.release()?;
+            return Ok(Room::Made);
+        }
+        let (Addresses::Exactly(addrs), Some(container)) =
+            (&wishes.addresses, before.container_id.as_deref())
+        else {
+            return Ok(Room::NotNeeded);
+        };
+        // The link first: an address must not be another's while packets still leave the container with it.
+        interface::delete_host(&before.interface)?;
+        let addrs = addrs.iter().map(|addr| ReleaseAddress {
+            addr: *addr,
+            handle: Some(identity::handle(&self.conf.name, container)),
+            sequence: None,
+        });
+        let released = self
+            .store
+            .run_alone(release_addresses(addrs.collect(), store::now()))?;
+        released.map_err(|e| {
+            let doing = "failed to take back the addresses of the pod's container before";
+            CniError::from_source(Code::Ipam, doing, &e)
+        })?;
+        Ok(Room::Made)
+    }
+
+    fn make(
+        &self,
+        netns: &NetNs,
+        identity: &Identity,
+        addrs: &[IpAddr],
+        wishes: &Wishes,
+    ) -> Result<Made, CniError> {
         let forwarding = match self.conf.container_settings.allow_ip_forwarding {
             true => Forwarding::Allowed,
             false => Forwarding::Off,
@@ -173,6 +250,7 @@ impl Add<'_> {
                 host: &identity.host_interface,
                 container: &self.call.interface,
                 addrs,
+                mac: wishes.mac,
                 mtu: interface::mtu(self.conf)?,
                 queues: self.conf.num_queues,
                 device,
@@ -203,7 +281,20 @@ impl Add<'_> {
         Ok(())
     }
 
-    fn endpoint(&self, identity: &Identity, addrs: &[IpAddr], made: &Made) -> WorkloadEndpoint {
+    fn endpoint(
+        &self,
+        identity: &Identity,
+        addrs: &[IpAddr],
+        made: &Made,
+        wishes: &Wishes,
+    ) -> WorkloadEndpoint {
+        let (nats, idle) = wishes.nats(addrs);
+        for addr in idle {
+            self.log.warning(format_args!(
+                "floating address {addr} leads nowhere: {} has no address of its family",
+                identity.id
+            ));
+        }
         WorkloadEndpoint {
             labels: identity.labels.clone(),
             container_id: Some(identity.container.as_str().into()),
@@ -212,7 +303,10 @@ impl Add<'_> {
             interface: identity.host_interface.as_str().into(),
             mac: made.mac,
             nets: addrs.iter().map(|addr| Cidr::host(*addr)).collect(),
+            nats,
             profiles: identity.profiles.clone(),
+            ports: identity.ports.clone(),
+            allow_spoofed: wishes.source_prefixes.clone(),
             ..WorkloadEndpoint::default()
         }
     }
@@ -234,6 +328,13 @@ impl Add<'_> {
                 return Ok(());
             }
             snapshot = self.store.read(&self.queries())?;
+            let text = api::key_text(&key).unwrap_or_default();
+            if self.store.has_pods() && snapshot.get(&text).is_none() {
+                return Err(pods::gone(&format!(
+                    "{}/{}",
+                    identity.id.namespace, identity.id.workload
+                )));
+            }
         }
         Err(CniError::new(
             Code::TryAgain,
@@ -305,7 +406,8 @@ impl Add<'_> {
                 CniError::from_source(Code::Ipam, "failed to give the addresses back", &e)
             })
         } else {
-            delegate::run(&self.conf.ipam.kind, self.call, "DEL", self.stdin).map(|_| ())
+            let stdin = pod_cidrs::fill_any(self.conf, self.stdin);
+            delegate::run(&self.conf.ipam.kind, self.call, "DEL", &stdin).map(|_| ())
         }
     }
 

@@ -14,7 +14,8 @@ use crate::conf::{self, NetConf};
 use crate::environment::Call;
 use crate::error::{CniError, Code};
 use crate::identity;
-use crate::store;
+use crate::store::{self, Store};
+use crate::wishes::Choice;
 
 /// The endpoint of an identity, if there is one.
 pub(crate) fn endpoint(snapshot: &Snapshot, id: &WorkloadEndpointId) -> Option<WorkloadEndpoint> {
@@ -54,29 +55,28 @@ pub(crate) fn removals(
         .collect()
 }
 
-/// The addresses that a configuration and a call ask for.
-pub(crate) fn request(conf: &NetConf, call: &Call, node: &str) -> Result<Request, CniError> {
+/// The addresses that a configuration, a call and a pod's choice ask for.
+pub(crate) fn wants(conf: &NetConf, call: &Call, choice: &Choice) -> Result<Vec<Want>, CniError> {
     let mut wanted: Vec<IpAddr> = conf.wanted_addresses()?;
     for text in call.arg("IP").into_iter().flat_map(|list| list.split(',')) {
         wanted.push(conf::address(text)?);
     }
     wanted.dedup();
-    let mut wants: Vec<Want> = wanted.iter().copied().map(Want::Address).collect();
+    let mut wants = exactly(&wanted);
     for (family, switch, pools) in [
         (Family::V4, conf.ipam.assign_ipv4, &conf.ipam.ipv4_pools),
         (Family::V6, conf.ipam.assign_ipv6, &conf.ipam.ipv6_pools),
     ] {
         // Who wants certain addresses gets these, and of another family only what the configuration says in words.
         let default = family == Family::V4 && wanted.is_empty();
+        let chosen = choice.families.as_ref().map(|all| all.contains(&family));
         let asked = wanted.iter().any(|addr| Family::of(*addr) == family);
-        if switch.unwrap_or(default) && !asked {
+        if chosen.or(switch).unwrap_or(default) && !asked {
+            let pools = choice.pools.get(&family).unwrap_or(pools).iter();
             wants.push(Want::Any {
                 family,
                 count: 1,
-                pools: pools
-                    .iter()
-                    .map(|pool| PoolRef::from(pool.as_str()))
-                    .collect(),
+                pools: pools.map(|pool| PoolRef::from(pool.as_str())).collect(),
             });
         }
     }
@@ -86,7 +86,17 @@ pub(crate) fn request(conf: &NetConf, call: &Call, node: &str) -> Result<Request
                 .hint("set ipam.assign_ipv4 or ipam.assign_ipv6 to \"true\""),
         );
     }
-    Ok(Request {
+    Ok(wants)
+}
+
+/// These addresses and no others.
+pub(crate) fn exactly(addrs: &[IpAddr]) -> Vec<Want> {
+    addrs.iter().copied().map(Want::Address).collect()
+}
+
+/// What to ask IPAM for a container.
+pub(crate) fn request(conf: &NetConf, call: &Call, node: &str, wants: Vec<Want>) -> Request {
+    Request {
         owner: AffinityOwner::Host(node.into()),
         wanted: wants,
         taker: taker(conf, call, node),
@@ -96,7 +106,7 @@ pub(crate) fn request(conf: &NetConf, call: &Call, node: &str) -> Result<Request
         host_reserved: None,
         reach: Reach::default(),
         now: store::now(),
-    })
+    }
 }
 
 fn taker(conf: &NetConf, call: &Call, node: &str) -> Owner {
@@ -117,9 +127,11 @@ fn taker(conf: &NetConf, call: &Call, node: &str) -> Owner {
     }
 }
 
-/// All handles that a container may have addresses under: its own, and the older one of its pod.
-pub(crate) fn handles(conf: &NetConf, call: &Call) -> Vec<Box<str>> {
-    let pod = identity::pod(call).map(|pod| format!("{}.{}", pod.namespace, pod.name).into());
+/// All handles that a container may have addresses under: its own, and the older one of its pod, of releases that had no
+/// IPAM on Kubernetes.
+pub(crate) fn handles(conf: &NetConf, call: &Call, store: &Store) -> Vec<Box<str>> {
+    let pod = identity::pod(call).filter(|_| !store.has_pods());
+    let pod = pod.map(|pod| format!("{}.{}", pod.namespace, pod.name).into());
     [identity::handle(&conf.name, &call.container)]
         .into_iter()
         .chain(pod)

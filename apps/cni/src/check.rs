@@ -9,6 +9,7 @@ use crate::environment::{Call, Variables};
 use crate::error::{CniError, Code};
 use crate::identity;
 use crate::interface;
+use crate::pod_cidrs;
 use crate::result::Outcome;
 use crate::routes;
 use crate::store;
@@ -66,7 +67,8 @@ pub(crate) fn check(
         &routes,
     )?;
     if conf.ipam.kind != delegate::OWN {
-        delegate::run(&conf.ipam.kind, call, "CHECK", stdin)?;
+        let stdin = pod_cidrs::fill_any(conf, stdin);
+        delegate::run(&conf.ipam.kind, call, "CHECK", &stdin)?;
     }
     Ok(())
 }

@@ -128,6 +128,9 @@ pub(crate) struct FeatureControl {
     /// Whether a pod may name addresses that no IPAM gave.
     #[serde(deserialize_with = "nullable")]
     pub(crate) ip_addrs_no_ipam: bool,
+    /// Whether a pod may name floating addresses.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) floating_ips: bool,
 }
 
 /// `dataplane_options`.
@@ -164,8 +167,16 @@ pub(crate) struct ContainerSettings {
 pub(crate) struct Policy {
     #[serde(rename = "type", deserialize_with = "nullable")]
     pub(crate) kind: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) k8s_api_root: String,
     #[serde(deserialize_with = "secret")]
     pub(crate) k8s_auth_token: Option<Secret>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) k8s_client_certificate: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) k8s_client_key: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) k8s_certificate_authority: String,
 }
 
 /// `args`, by the conventions of the specification.

@@ -11,6 +11,8 @@ use crate::identity;
 use crate::interface;
 use crate::lock;
 use crate::log::Log;
+use crate::pod_cidrs;
+use crate::removal::Removal;
 use crate::store;
 
 /// Detaches a container. Nothing there is a success.
@@ -23,19 +25,37 @@ pub(crate) fn del(
 ) -> Result<(), CniError> {
     conf.check_name()?;
     let mut errors = Vec::new();
-    // The link first: an address must not be another's while packets still leave the container with it.
+    // The link first: an address must not be another's while packets still leave the container with it. It is closed long
+    // before it is gone, and the store is asked meanwhile.
+    let mut removal = None;
     if !call.netns.as_os_str().is_empty() {
-        errors.extend(interface::delete_container(&call.netns, &call.interface).err());
+        match Removal::begin(&call.netns, &call.interface) {
+            Ok(begun) => removal = begun,
+            Err(error) => errors.push(error),
+        }
     }
     if conf.ipam.kind != delegate::OWN {
-        errors.extend(delegate::run(&conf.ipam.kind, call, "DEL", stdin).err());
+        if let Some(removal) = &mut removal {
+            removal.wait_until_closed();
+        }
+        let stdin = pod_cidrs::fill_any(conf, stdin);
+        errors.extend(delegate::run(&conf.ipam.kind, call, "DEL", &stdin).err());
     }
-    errors.extend(forget(conf, call, variables, log).err());
+    errors.extend(forget(conf, call, variables, log, removal.as_mut()).err());
+    if let Some(removal) = removal {
+        errors.extend(removal.finish().err());
+    }
     joined(errors)
 }
 
 /// Removes the endpoint and gives the addresses back, in one commit.
-fn forget(conf: &NetConf, call: &Call, variables: &Variables, log: &Log) -> Result<(), CniError> {
+fn forget(
+    conf: &NetConf,
+    call: &Call,
+    variables: &Variables,
+    log: &Log,
+    mut removal: Option<&mut Removal>,
+) -> Result<(), CniError> {
     let store = store::open(conf, variables)?;
     let node = identity::node_name(conf);
     let ids = match &node {
@@ -43,16 +63,24 @@ fn forget(conf: &NetConf, call: &Call, variables: &Variables, log: &Log) -> Resu
         Err(_) => Vec::new(),
     };
     let handles = match conf.ipam.kind == delegate::OWN {
-        true => attachment::handles(conf, call),
+        true => attachment::handles(conf, call, &store),
         false => Vec::new(),
     };
     let _lock = (!handles.is_empty()).then(|| lock::addresses(conf, log));
     let machine = release_handles(handles, store::now());
     let released = store.run(machine, &attachment::queries(&ids), None, &mut |snapshot| {
+        if let Some(removal) = &mut removal {
+            removal.wait_until_closed();
+        }
         let mut writes = Vec::new();
         for (endpoint, write) in attachment::removals(snapshot, &ids, &call.container) {
-            // The runtime may not have told us the namespace; the link is gone before the address is free.
-            interface::delete_host(&endpoint.interface)?;
+            // The runtime may not have told us the namespace; the link is closed before the address is free.
+            let goes = removal
+                .as_ref()
+                .is_some_and(|removal| removal.takes_along(&endpoint.interface));
+            if !goes {
+                interface::delete_host(&endpoint.interface)?;
+            }
             writes.push(write);
         }
         Ok(writes)

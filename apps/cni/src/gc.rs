@@ -13,7 +13,7 @@ use crate::conf::NetConf;
 use crate::del::joined;
 use crate::environment::Variables;
 use crate::error::{CniError, Code};
-use crate::identity;
+use crate::identity::{self, Pod};
 use crate::interface;
 use crate::store::{self, Store};
 
@@ -33,22 +33,20 @@ pub(crate) fn gc(conf: &NetConf, variables: &Variables) -> Result<(), CniError> 
         .collect();
     let node = identity::node_name(conf)?;
     let store = store::open(conf, variables)?;
-    let prefixes = [Kind::WorkloadEndpoint, Kind::IpamBlock]
-        .map(|kind| Query::prefix(api::store_prefix(kind, None)));
-    let snapshot = store.read(&prefixes)?;
-    let taken = containers(conf, &node, &snapshot);
+    let (taken, endpoints) = look(conf, &node, &store, &valid)?;
     let mut errors = Vec::new();
     let mut dead: BTreeMap<&str, Vec<WorkloadEndpointId>> = BTreeMap::new();
-    let endpoints = endpoints(&node, &snapshot);
-    for (id, container) in &endpoints {
+    for one in &endpoints {
         // An endpoint does not say its network; its addresses do.
-        if taken.contains(container) && !valid.contains(&(&**container, &*id.endpoint)) {
-            dead.entry(container).or_default().push(id.clone());
+        let is_valid = valid.contains(&(&*one.container, &*one.id.endpoint));
+        if taken.contains_key(&one.container) && !is_valid {
+            dead.entry(&one.container).or_default().push(one.id.clone());
         }
     }
-    for container in &taken {
+    for (container, pod) in &taken {
         if !valid.iter().any(|(known, _)| known == container) {
             dead.entry(container).or_default();
+            errors.extend(remove_stray(container, pod.as_ref(), &endpoints).err());
         }
     }
     for (container, ids) in dead {
@@ -57,37 +55,105 @@ pub(crate) fn gc(conf: &NetConf, variables: &Variables) -> Result<(), CniError> 
     joined(errors)
 }
 
-/// The containers that have addresses of this network on this node.
-fn containers(conf: &NetConf, node: &str, snapshot: &Snapshot) -> BTreeSet<String> {
+/// The containers that have addresses, and the endpoints to compare them with.
+type Found = (BTreeMap<String, Option<Pod>>, Vec<Attached>);
+
+fn look(
+    conf: &NetConf,
+    node: &str,
+    store: &Store,
+    valid: &BTreeSet<(&str, &str)>,
+) -> Result<Found, CniError> {
+    let blocks = Query::prefix(api::store_prefix(Kind::IpamBlock, None));
+    if !store.has_pods() {
+        let endpoints = Query::prefix(api::store_prefix(Kind::WorkloadEndpoint, None));
+        let snapshot = store.read(&[blocks, endpoints])?;
+        return Ok((
+            containers(conf, node, &snapshot),
+            endpoints_of(node, &snapshot),
+        ));
+    }
+    // The plugin may not list pods there, and need not: an address knows its pod.
+    let taken = containers(conf, node, &store.read(&[blocks])?);
+    let dead = taken
+        .iter()
+        .filter(|(container, _)| !valid.iter().any(|(known, _)| known == container));
+    let ids: Vec<WorkloadEndpointId> = dead
+        .filter_map(|(_, pod)| pod.as_ref().map(|pod| pod_id(node, pod)))
+        .collect();
+    let snapshot = store.read(&attachment::queries(&ids))?;
+    Ok((taken, endpoints_of(node, &snapshot)))
+}
+
+/// Removes the interface of an ADD that came to its end before it could write the endpoint. One that an endpoint names is not
+/// that: it goes with its endpoint.
+fn remove_stray(
+    container: &str,
+    pod: Option<&Pod>,
+    endpoints: &[Attached],
+) -> Result<(), CniError> {
+    for name in identity::host_interfaces(container, pod) {
+        if !endpoints.iter().any(|one| one.interface == name) {
+            interface::delete_host(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The containers that have addresses of this network on this node, each with its pod as the address says it.
+fn containers(conf: &NetConf, node: &str, snapshot: &Snapshot) -> BTreeMap<String, Option<Pod>> {
     let prefix = format!("{}.", conf.name);
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for entry in datastore::ipam_entries(snapshot) {
         if let (Key::Block(_), Some(Resource::Block(block))) = (entry.key, entry.value) {
             let ledger = Ledger::read(&block, u32::MAX, store::now());
             for (_, owner) in ledger.assigned() {
-                let here = owner
-                    .secondary
-                    .get(sweep::NODE)
-                    .is_some_and(|name| **name == *node);
+                let said = |name: &str| owner.secondary.get(name).map(ToString::to_string);
                 let container = owner
                     .handle
                     .as_deref()
                     .and_then(|handle| handle.strip_prefix(&prefix));
-                found.extend(container.filter(|_| here).map(str::to_owned));
+                let here = said(sweep::NODE).is_some_and(|name| name == node);
+                let pod = said("namespace").zip(said("pod"));
+                let pod = pod.map(|(namespace, name)| Pod { namespace, name });
+                let container = container.filter(|_| here);
+                found.extend(container.map(|container| (container.to_owned(), pod)));
             }
         }
     }
     found
 }
 
-fn endpoints(node: &str, snapshot: &Snapshot) -> Vec<(WorkloadEndpointId, String)> {
+/// The endpoint of a pod, whose interface has one name wherever endpoints are pods.
+fn pod_id(node: &str, pod: &Pod) -> WorkloadEndpointId {
+    WorkloadEndpointId {
+        node: node.into(),
+        orchestrator: "k8s".into(),
+        namespace: pod.namespace.as_str().into(),
+        workload: pod.name.as_str().into(),
+        endpoint: "eth0".into(),
+    }
+}
+
+/// A container's endpoint and its interface.
+struct Attached {
+    id: WorkloadEndpointId,
+    container: String,
+    interface: String,
+}
+
+fn endpoints_of(node: &str, snapshot: &Snapshot) -> Vec<Attached> {
     datastore::ipam_entries(snapshot)
         .into_iter()
         .filter_map(|entry| match (entry.key, entry.value) {
             (Key::WorkloadEndpoint(id), Some(Resource::WorkloadEndpoint(endpoint)))
                 if *id.node == *node =>
             {
-                Some((id, endpoint.container_id?.to_string()))
+                Some(Attached {
+                    id,
+                    container: endpoint.container_id?.to_string(),
+                    interface: endpoint.interface.to_string(),
+                })
             }
             _ => None,
         })

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use datastore::{Query, Snapshot};
-use model::{Key, Labels, WorkloadEndpointId, labels};
+use model::{EndpointPort, Key, Labels, WorkloadEndpointId, labels};
 
 use crate::conf::NetConf;
 use crate::environment::Call;
 use crate::error::{CniError, Code};
+use crate::pods::PodFacts;
 
 const NODENAME_FILE: &str = "/var/lib/calico/nodename";
 const DEFAULT_SERVICE_ACCOUNT: &str = "default";
@@ -73,6 +74,8 @@ pub(crate) struct Identity {
     pub(crate) labels: Labels,
     pub(crate) profiles: Vec<Box<str>>,
     pub(crate) service_account: Option<Box<str>>,
+    /// Ports that the pod declares.
+    pub(crate) ports: Vec<EndpointPort>,
     /// The profile that the network has, if this endpoint uses it.
     pub(crate) network_profile: Option<String>,
 }
@@ -85,7 +88,8 @@ pub(crate) fn candidates(conf: &NetConf, call: &Call, node: &str) -> Vec<Workloa
         .collect()
 }
 
-fn pod_id(pod: &Pod, call: &Call, node: &str) -> WorkloadEndpointId {
+/// The endpoint of a pod.
+pub(crate) fn pod_id(pod: &Pod, call: &Call, node: &str) -> WorkloadEndpointId {
     WorkloadEndpointId {
         node: node.into(),
         orchestrator: "k8s".into(),
@@ -120,25 +124,29 @@ fn namespace_keys(pod: &Pod) -> [String; 2] {
     ]
 }
 
-/// The endpoint: a pod's if the runtime names one whose Namespace exists, otherwise the container's.
+/// The endpoint: a pod's if Kubernetes told of it, or the runtime names one whose Namespace exists; otherwise the container's.
 pub(crate) fn identify(
     conf: &NetConf,
     call: &Call,
     node: &str,
     snapshot: &Snapshot,
+    facts: Option<&PodFacts>,
 ) -> Result<Identity, CniError> {
     let known = |pod: &Pod| {
         let keys = namespace_keys(pod);
-        keys.iter().any(|key| snapshot.get(key).is_some())
+        facts.is_some() || keys.iter().any(|key| snapshot.get(key).is_some())
     };
     let mut own = own_labels(conf)?;
     let identity = match pod(call).filter(known) {
         Some(pod) => {
-            let account = call
-                .arg("K8S_POD_SERVICE_ACCOUNT")
+            let told = facts.and_then(|facts| facts.endpoint.as_ref());
+            let account = told
+                .and_then(|endpoint| endpoint.service_account.as_deref())
+                .or_else(|| call.arg("K8S_POD_SERVICE_ACCOUNT"))
                 .unwrap_or(DEFAULT_SERVICE_ACCOUNT);
-            let digest = api::interface_digest(&format!("{}.{}", pod.namespace, pod.name));
+            let digest = pod_digest(&pod);
             own.insert(labels::SERVICE_ACCOUNT.into(), account.into());
+            own.extend(told.into_iter().flat_map(|one| one.labels.clone()));
             Identity {
                 id: pod_id(&pod, call, node),
                 container: call.container.clone(),
@@ -149,6 +157,7 @@ pub(crate) fn identify(
                 ],
                 labels: own,
                 service_account: Some(account.into()),
+                ports: told.map(|one| one.ports.clone()).unwrap_or_default(),
                 network_profile: None,
             }
         }
@@ -159,10 +168,22 @@ pub(crate) fn identify(
             profiles: vec![conf.name.as_str().into()],
             labels: own,
             service_account: None,
+            ports: Vec::new(),
             network_profile: Some(conf.name.clone()),
         },
     };
     Ok(identity)
+}
+
+/// The names that a container's interface on the host can have.
+pub(crate) fn host_interfaces(container: &str, pod: Option<&Pod>) -> Vec<String> {
+    let of_pod = pod.map(|pod| format!("cali{}", pod_digest(pod)));
+    let of_container = format!("cali{}", container_part(container));
+    of_pod.into_iter().chain([of_container]).collect()
+}
+
+fn pod_digest(pod: &Pod) -> String {
+    api::interface_digest(&format!("{}.{}", pod.namespace, pod.name))
 }
 
 /// The first characters of a container's identity that an interface name has room for; an identity that is longer than

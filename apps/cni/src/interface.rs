@@ -37,6 +37,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) host: &'a str,
     pub(crate) container: &'a str,
     pub(crate) addrs: &'a [IpAddr],
+    /// The container's; `None` lets the kernel choose.
+    pub(crate) mac: Option<Mac>,
     pub(crate) mtu: Option<Mtu>,
     pub(crate) queues: u32,
     pub(crate) device: Device,
@@ -143,7 +145,7 @@ fn make_pair(
     let veth = Veth {
         host: end(wanted.host, Some(HOST_MAC)),
         host_state: LinkState::Up,
-        peer: end(wanted.container, None),
+        peer: end(wanted.container, wanted.mac),
         peer_netns: Some(netns.as_fd()),
         queues: Some(wanted.queues.max(1)),
     };
@@ -311,25 +313,6 @@ pub(crate) fn delete_host(name: &str) -> Result<(), CniError> {
     let doing = format!("failed to delete interface {name}");
     let mut host = RouteSocket::open().map_err(|e| refused(&doing, &e))?;
     delete(&mut host, name, &doing)
-}
-
-/// Deletes an interface in a container; a namespace that is gone took it along.
-pub(crate) fn delete_container(netns: &Path, name: &str) -> Result<(), CniError> {
-    let doing = format!("failed to delete interface {name} in {}", netns.display());
-    match NetNs::open(netns) {
-        Ok(netns) => {
-            let mut inside = RouteSocket::open_in(&netns).map_err(|e| refused(&doing, &e))?;
-            delete(&mut inside, name, &doing)
-        }
-        // Gone, or the file that was left when it went.
-        Err(error)
-            if error.is_absent()
-                || matches!(error, linux::netns::NetNsError::NotANamespace { .. }) =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(CniError::from_source(Code::Network, &doing, &error)),
-    }
 }
 
 fn delete(socket: &mut RouteSocket, name: &str, doing: &str) -> Result<(), CniError> {

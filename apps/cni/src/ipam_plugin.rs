@@ -13,6 +13,7 @@ use crate::lock;
 use crate::log::Log;
 use crate::result::Outcome;
 use crate::store;
+use crate::wishes::Choice;
 
 /// Assigns addresses.
 pub(crate) fn add(
@@ -23,7 +24,8 @@ pub(crate) fn add(
 ) -> Result<Outcome, CniError> {
     conf.check_name()?;
     let node = identity::node_name(conf)?;
-    let request = attachment::request(conf, call, &node)?;
+    let wants = attachment::wants(conf, call, &Choice::default())?;
+    let request = attachment::request(conf, call, &node, wants);
     let store = store::open(conf, variables)?;
     let mut machine = store.assignment(request);
     let information = api::key_text(&Key::ClusterInformation)
@@ -51,7 +53,7 @@ pub(crate) fn del(
     conf.check_name()?;
     let store = store::open(conf, variables)?;
     let _lock = lock::addresses(conf, log);
-    let machine = release_handles(attachment::handles(conf, call), store::now());
+    let machine = release_handles(attachment::handles(conf, call, &store), store::now());
     let released = store.run_alone(machine)?;
     released
         .map(|_| ())

@@ -16,12 +16,17 @@ mod ipam_plugin;
 mod lock;
 mod log;
 mod plugin;
+mod pod_cidrs;
+mod pods;
 mod ready;
+mod removal;
 mod result;
 mod routes;
 mod store;
+mod told;
 mod trial;
 mod wait;
+mod wishes;
 
 pub use conf::NetConf;
 pub use error::{CniError, Code};

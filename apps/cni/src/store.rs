@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use datastore::{
     AnyStore, Close, CommitError, Datastore, DriveError, FileSettings, Options, Query, Ranges,
-    Snapshot, StoreChoice, StoreRequest, Write, block_on_ready,
+    Snapshot, StoreChoice, StoreKind, StoreRequest, Write, block_on_ready,
 };
 use ipam::assign::{Assign, Reach, Request, assign};
 use ipam::{Machine, Operation, Timestamp};
 use model::{ClusterInformation, Key, Resource};
 
-use crate::conf::NetConf;
+use crate::conf::{NetConf, Policy};
 use crate::environment::Variables;
 use crate::error::{CniError, Code};
 
@@ -20,14 +20,20 @@ pub(crate) struct Store {
     inner: AnyStore,
 }
 
+/// What settings of the network configuration are said to be from.
+const NAME: &str = "the network configuration";
 /// A container runtime waits for the plugin, and tries again on its own.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens the store that configuration and environment name.
 pub(crate) fn open(conf: &NetConf, variables: &Variables) -> Result<Store, CniError> {
+    open_as(settings(conf), variables)
+}
+
+fn open_as(settings: FileSettings, variables: &Variables) -> Result<Store, CniError> {
     let request = StoreRequest {
         flag: None,
-        file: Some(settings(conf)),
+        file: Some(settings),
         environment: variables.clone(),
     };
     let choice = StoreChoice::of(&request)
@@ -39,24 +45,74 @@ pub(crate) fn open(conf: &NetConf, variables: &Variables) -> Result<Store, CniEr
         request_timeout: REQUEST_TIMEOUT,
         ..Options::default()
     };
+    let hint = match choice.kind {
+        StoreKind::Embedded => {
+            "is calico-node running on this host, and does datastore_file name its store?"
+        }
+        StoreKind::EtcdV3 | StoreKind::Kubernetes => "",
+    };
     let opened = choice.open_with(options);
     let inner = opened.map_err(|e| {
-        CniError::from_source(Code::TryAgain, "failed to open the datastore", &e)
-            .hint("is calico-node running on this host, and does datastore_file name its store?")
+        CniError::from_source(Code::TryAgain, "failed to open the datastore", &e).hint(hint)
     })?;
     Ok(Store { inner })
+}
+
+/// Opens the API server that the configuration names for pods and nodes, where the store is none. `None` if it names none.
+pub(crate) fn open_cluster(
+    conf: &NetConf,
+    variables: &Variables,
+) -> Result<Option<Store>, CniError> {
+    let mut settings = FileSettings {
+        name: NAME.into(),
+        datastore_type: Some("kubernetes".into()),
+        ..FileSettings::default()
+    };
+    set_kubernetes(&mut settings, conf);
+    let Policy {
+        k8s_api_root,
+        k8s_client_certificate,
+        k8s_client_key,
+        k8s_certificate_authority,
+        ..
+    } = &conf.policy;
+    let root = conf.kubernetes.k8s_api_root.as_str();
+    let root = match root {
+        // The older place; before, it had the path of the API with it.
+        "" => k8s_api_root.split("/api/").next().unwrap_or_default(),
+        root => root,
+    };
+    if root.is_empty() && conf.kubernetes.kubeconfig.is_empty() {
+        return Ok(None);
+    }
+    for (field, shown, value) in [
+        ("k8sAPIEndpoint", "policy.k8s_api_root", root),
+        (
+            "k8sCertFile",
+            "policy.k8s_client_certificate",
+            k8s_client_certificate.as_str(),
+        ),
+        ("k8sKeyFile", "policy.k8s_client_key", k8s_client_key),
+        (
+            "k8sCAFile",
+            "policy.k8s_certificate_authority",
+            k8s_certificate_authority,
+        ),
+    ] {
+        settings.set(field, shown, value);
+    }
+    open_as(settings, variables).map(Some)
 }
 
 /// What the network configuration says of the store; its names are upstream's.
 fn settings(conf: &NetConf) -> FileSettings {
     let mut settings = FileSettings {
-        name: "the network configuration".into(),
+        name: NAME.into(),
         datastore_type: conf.datastore_type.clone(),
         datastore_file: conf.datastore_file.clone(),
         ..FileSettings::default()
     };
-    let kubernetes = &conf.kubernetes;
-    let texts = [
+    for (field, shown, value) in [
         ("etcdEndpoints", "etcd_endpoints", &conf.etcd_endpoints),
         (
             "etcdDiscoverySrv",
@@ -70,6 +126,17 @@ fn settings(conf: &NetConf) -> FileSettings {
             "etcd_ca_cert_file",
             &conf.etcd_ca_cert_file,
         ),
+    ] {
+        settings.set(field, shown, value);
+    }
+    set_kubernetes(&mut settings, conf);
+    settings
+}
+
+/// How to reach an API server.
+fn set_kubernetes(settings: &mut FileSettings, conf: &NetConf) {
+    let kubernetes = &conf.kubernetes;
+    for (field, shown, value) in [
         (
             "kubeconfig",
             "kubernetes.kubeconfig",
@@ -81,8 +148,7 @@ fn settings(conf: &NetConf) -> FileSettings {
             &kubernetes.k8s_api_root,
         ),
         ("calicoAPIGroup", "calico_api_group", &conf.calico_api_group),
-    ];
-    for (field, shown, value) in texts {
+    ] {
         settings.set(field, shown, value);
     }
     if let Some(token) = &conf.policy.k8s_auth_token {
@@ -95,7 +161,6 @@ fn settings(conf: &NetConf) -> FileSettings {
     for (field, shown, number) in numbers.into_iter().filter(|(_, _, number)| *number > 0) {
         settings.set(field, shown, &number.to_string());
     }
-    settings
 }
 
 /// The time of the machine.
@@ -128,6 +193,14 @@ impl Store {
             Ok(_) => Ok(true),
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(commit_error(&error)),
+        }
+    }
+
+    /// Whether it is an API server, whose endpoints are pods.
+    pub(crate) fn has_pods(&self) -> bool {
+        match &self.inner {
+            AnyStore::Kubernetes(_) => true,
+            AnyStore::Embedded(_) | AnyStore::Etcd(_) | AnyStore::Memory(_) => false,
         }
     }
 
@@ -182,6 +255,17 @@ impl Store {
         machine: Machine<O>,
     ) -> Result<O::Outcome, CniError> {
         self.run(machine, &[], None, &mut |_| Ok(Vec::new()))
+    }
+}
+
+/// Both snapshots as one, of reads of one store that have no key in common.
+pub(crate) fn together(one: Snapshot, other: Snapshot) -> Snapshot {
+    let mut entries = one.entries;
+    entries.extend(other.entries);
+    entries.sort_by(|a, b| a.key.cmp(&b.key));
+    Snapshot {
+        revision: one.revision.max(other.revision),
+        entries,
     }
 }
 

@@ -267,7 +267,10 @@ fn routes_and_subnets_of_host_local() {
         json!({"type": "host-local", "subnet": "usePodCidr"}),
     ));
     let (code, message) = call("ADD", &conf).error();
-    assert!(code == 2 && message.contains("usePodCidr"), "{message}");
+    assert!(
+        code == 7 && message.contains("there is no node node1"),
+        "{message}"
+    );
     std::fs::write(&log, "").expect("emptied");
     call("DEL", &conf).result();
     let given = std::fs::read_to_string(&log).expect("a log");

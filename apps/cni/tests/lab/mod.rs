@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dataplane::nft::{Batch, Op, TableFamily, TableId};
 use datastore::{EmbeddedStore, Query, Snapshot, Write};
@@ -165,6 +165,11 @@ impl Lab {
         path
     }
 
+    /// Where a container's namespace is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/run/netns/{}-{name}", self.prefix))
+    }
+
     pub(crate) fn delete_container(&self, name: &str) {
         let name = format!("{}-{name}", self.prefix);
         netns::delete(&name).expect("deleted");
@@ -207,8 +212,22 @@ impl Lab {
         environment: &[(&str, &str)],
         conf: &Value,
     ) -> Child {
+        let mut child = self.begin(program, command, environment);
+        let mut stdin = child.stdin.take().expect("a pipe");
+        // What does not live long enough to read it says why itself.
+        let _ = stdin.write_all(conf.to_string().as_bytes());
+        child
+    }
+
+    /// Starts a program on this host; what it reads is the caller's to write.
+    pub(crate) fn begin(
+        &self,
+        program: &[&str],
+        command: &str,
+        environment: &[(&str, &str)],
+    ) -> Child {
         in_netns(&self.host, || {
-            let mut child = Command::new(program[0])
+            Command::new(program[0])
                 .args(&program[1..])
                 .env_clear()
                 .env("CNI_COMMAND", command)
@@ -219,12 +238,7 @@ impl Lab {
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
-                .expect("the plugin starts");
-            let text = conf.to_string();
-            let mut stdin = child.stdin.take().expect("a pipe");
-            // What does not live long enough to read it says why itself.
-            let _ = stdin.write_all(text.as_bytes());
-            child
+                .expect("the plugin starts")
         })
         .expect("the host's namespace")
     }
@@ -257,22 +271,6 @@ impl Lab {
             stdout,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
-    }
-
-    /// Begins an ADD and kills it after a while.
-    pub(crate) fn add_and_kill(&self, container: &str, netns: &str, conf: &Value, after: Duration) {
-        let environment = [
-            ("CNI_CONTAINERID", container),
-            ("CNI_NETNS", netns),
-            ("CNI_IFNAME", "eth0"),
-        ];
-        let mut child = self.spawn("ADD", &environment, conf);
-        let start = Instant::now();
-        while start.elapsed() < after {
-            std::hint::spin_loop();
-        }
-        child.kill().expect("killed, or over");
-        child.wait().expect("gone");
     }
 
     pub(crate) fn attach(
