@@ -282,13 +282,16 @@ fn check_service_alone(fields: &Fields<'_>) {
         "selector",
         "notSelector",
         "namespaceSelector",
-        "serviceAccounts",
         "nets",
         "notNets",
     ] {
         if fields.has_content(other) {
             fields.wrong(other, "cannot be combined with services");
         }
+    }
+    // Upstream refuses it even if it is empty.
+    if fields.has("serviceAccounts") {
+        fields.wrong("serviceAccounts", "cannot be combined with services");
     }
 }
 
