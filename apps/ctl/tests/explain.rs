@@ -272,5 +272,21 @@ fn a_rule_that_knows_a_service_names_it() {
     lab.run(&explain("192.0.2.8", "shop/web", "80/tcp"));
     let json = explain("shop/web", "192.0.2.7", "5432/tcp");
     lab.run(&[&json[..], &["-o", "json"]].concat());
+    // The same from the store, which keeps slices and services as they are.
+    lab.run(&["apply", "-f", "DIR/world"]);
+    let live = [
+        "explain",
+        "--from",
+        "shop/web",
+        "--to",
+        "192.0.2.7",
+        "--port",
+        "5432/tcp",
+    ];
+    lab.run(&live);
+    lab.run(&["get", "services", "-n", "shop"]);
+    lab.run(&["get", "endpointslice", "db-1", "-n", "shop", "-o", "yaml"]);
+    lab.run(&["delete", "endpointslice", "db-1", "-n", "shop"]);
+    lab.run(&live);
     insta::assert_snapshot!(lab.transcript());
 }

@@ -265,6 +265,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sets_of_services_have_upstreams_names() {
+        let service = ServiceRef {
+            namespace: "default".into(),
+            name: "svc".into(),
+        };
+        assert_eq!(
+            SetSpec::ServicePorts(service.clone()).id().to_string(),
+            "svc:Jhwii46PCMT5NlhWsUqZmv7al8TeHFbNQMhoVg"
+        );
+        assert_eq!(
+            SetSpec::Service(service).id().to_string(),
+            "svcnoport:T03S_6hogdrGKrNFBcbKTFsH_uKwDHEo8JddOg"
+        );
+    }
+
+    #[test]
     fn ranges_are_merged() {
         let check = |ranges: &[(u16, u16)], expected: &str| {
             let ranges = ranges
