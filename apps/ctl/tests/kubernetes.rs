@@ -86,4 +86,47 @@ fn commands_work_and_cost_little() {
         "",
     );
     assert_eq!(code, 0, "{said}");
+    services(&lab, &server);
+}
+
+const BALANCED: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {type: LoadBalancer, ports: [{port: 80}]}\n";
+const CONTROLLERS: &str = "apiVersion: projectcalico.org/v3\nkind: KubeControllersConfiguration\nmetadata: {name: default}\n\
+                           spec: {controllers: {loadBalancer: {assignIPs: AllServices}}}\n";
+
+/// Services are shown and asked for their addresses, and are kubectl's to change.
+fn services(lab: &Lab, server: &RealKubernetes) {
+    server.apply(BALANCED);
+    let status = r#"{"status":{"loadBalancer":{"ingress":[{"ip":"10.65.0.9"}]}}}"#;
+    let patch = [
+        "patch",
+        "service",
+        "web",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        status,
+    ];
+    server.kubectl(&[&["-n", "shop"][..], &patch].concat());
+    let check = ["ipam", "check", "--show-all-ips"];
+    let (code, said, _) = run(lab, server, &check, "");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("skipping service check"), "{said}");
+    let (code, said, _) = run(lab, server, &["apply", "-f", "-"], CONTROLLERS);
+    assert_eq!(code, 0, "{said}");
+    let (code, said, _) = run(lab, server, &check, "");
+    assert_eq!(code, 0, "{said}");
+    for line in [
+        "10.65.0.9 belongs to Service(shop/web)",
+        "Found 1 service load balancer(s).",
+        "10.65.0.9 in use by Service(shop/web) and in active IPAM pool but has no IPAM allocation.",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    let (code, said, _) = run(lab, server, &["get", "services", "-n", "shop"], "");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("web"), "{said}");
+    let delete = ["delete", "service", "web", "-n", "shop"];
+    let (code, said, _) = run(lab, server, &delete, "");
+    assert_eq!(code, 1);
+    assert!(said.contains("use kubectl"), "{said}");
 }
