@@ -273,6 +273,9 @@ pub(crate) struct IpamCheckArgs {
     /// Where to write a report in JSON
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// The cluster whose services have addresses, if the datastore is not its own; on etcd without it, that of KUBECONFIG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) config: ConfigArg,
 }

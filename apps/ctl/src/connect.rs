@@ -71,6 +71,23 @@ pub(crate) fn connect(
     Ok(objects.behind(gate))
 }
 
+/// Opens the cluster of a kubeconfig, for what is in no other store.
+pub(crate) fn open_cluster(kubeconfig: &Path, session: &Session<'_>) -> Result<Objects, Failure> {
+    let mut settings = FileSettings {
+        name: "the command line".to_owned(),
+        ..FileSettings::default()
+    };
+    let path = kubeconfig.display().to_string();
+    settings.set("kubeconfig", "--kubeconfig", &path);
+    let request = StoreRequest {
+        flag: Some("kubernetes"),
+        file: Some(settings),
+        environment: session.environment.clone(),
+    };
+    let choice = StoreChoice::of(&request).map_err(|error| Failure::usage(chain(&error)))?;
+    open(choice, Purpose::Read)
+}
+
 /// Opens a store.
 pub(crate) fn open(choice: StoreChoice, purpose: Purpose) -> Result<Objects, Failure> {
     let opened = match purpose {

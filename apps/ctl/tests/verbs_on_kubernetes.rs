@@ -48,6 +48,54 @@ impl Calicoctl {
     }
 }
 
+/// `ipam check` on another store asks the services of the cluster that it is given.
+fn services_of_a_cluster_beside_the_store(cluster: &RealKubernetes) {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: default}\nspec: {type: LoadBalancer, ports: [{port: 80}]}\n";
+    cluster.apply(service);
+    let status = r#"{"status": {"loadBalancer": {"ingress": [{"ip": "10.244.0.64"}]}}}"#;
+    cluster.kubectl(&[
+        "patch",
+        "service",
+        "shop",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        status,
+    ]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("datastore.db").display().to_string();
+    let calicoctl = Calicoctl {
+        environment: [
+            ("DATASTORE_TYPE".to_owned(), "embedded".to_owned()),
+            ("CALICO_DATASTORE_FILE".to_owned(), file),
+        ]
+        .into(),
+    };
+    let objects = "\
+{apiVersion: projectcalico.org/v3, kind: KubeControllersConfiguration, metadata: {name: default}, spec: {controllers: {loadBalancer: {assignIPs: AllServices}}}}
+";
+    calicoctl.good(&["apply", "-f", "-"], objects);
+    let kubeconfig = cluster.kubeconfig(User::Calicoctl).display().to_string();
+    let check = [
+        "ipam",
+        "check",
+        "--show-all-ips",
+        "--kubeconfig",
+        &kubeconfig,
+    ];
+    let out = calicoctl.good(&check, "");
+    assert!(out.contains("Found 1 service load balancer(s)."), "{out}");
+    assert!(
+        out.contains("10.244.0.64 belongs to Service(default/shop)"),
+        "{out}"
+    );
+    let out = calicoctl.good(&check[..3], "");
+    assert!(out.contains("Found 0 service load balancer(s)."), "{out}");
+    let (code, _, err) = calicoctl.run(&["ipam", "check", "--kubeconfig", "/nonexistent"], "");
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("/nonexistent"), "{err}");
+}
+
 #[test]
 fn verbs_on_kubernetes_as_on_a_file() {
     // It says why there is none.
@@ -76,6 +124,7 @@ fn verbs_on_kubernetes_as_on_a_file() {
     assert_eq!(create, [&ASKED[..], &["create tiers"]].concat());
     assert_eq!(get, [&ASKED[..], &["get tiers"]].concat());
     of_other_objects(&calicoctl, &cluster);
+    services_of_a_cluster_beside_the_store(&cluster);
     let (code, _, err) = calicoctl.run(&["create", "-f", "-"], TIER);
     assert!(
         code == 1 && err.contains("resource already exists"),

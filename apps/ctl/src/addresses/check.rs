@@ -4,8 +4,10 @@ mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use api::{Kind, Object};
+use datastore::StoreKind;
 use ipam::audit::{Finding, audit};
 use ipam::{Entry, Ledger};
 use model::{AffinityOwner, Block, Cidr, Resource};
@@ -15,7 +17,7 @@ use super::driver;
 use crate::cli::{Global, IpamCheckArgs};
 use model::COMPATIBLE_VERSION;
 
-use crate::connect::{Purpose, connect, text_at};
+use crate::connect::{Purpose, connect, open_cluster, text_at};
 use crate::json::pretty;
 use crate::lock::is_locked;
 use crate::objects::Objects;
@@ -71,7 +73,9 @@ pub(crate) fn run(
     let objects = connect(&args.config.config, Purpose::Read, global, session)?;
     session.line("Checking IPAM for inconsistencies...\n")?;
     let information = objects.get(Kind::ClusterInformation, None, "default")?;
-    let state = State::read(&objects, services_of(&objects))?;
+    let cluster = cluster_beside(args, &objects, session)?;
+    let services = cluster.as_ref().or_else(|| services_of(&objects));
+    let state = State::read(&objects, services)?;
     for text in state.unreadable.iter().chain(&state.users.unreadable) {
         session.complain(text);
     }
@@ -96,6 +100,24 @@ pub(crate) fn run(
         ExitCodes::Extended if count > 0 => Ok(Status::CheckFailed),
         ExitCodes::Extended | ExitCodes::Upstream => Ok(Status::Done),
     }
+}
+
+/// The cluster that was named beside the store, for its services. A store that is a cluster has its own (upstream's rule).
+fn cluster_beside(
+    args: &IpamCheckArgs,
+    objects: &Objects,
+    session: &Session<'_>,
+) -> Result<Option<Objects>, Failure> {
+    let kubeconfig = match objects.choice().kind {
+        StoreKind::Kubernetes => None,
+        StoreKind::EtcdV3 => args.kubeconfig.clone().or_else(|| {
+            let path = session.environment.get("KUBECONFIG");
+            path.filter(|path| !path.is_empty()).map(PathBuf::from)
+        }),
+        StoreKind::Embedded => args.kubeconfig.clone(),
+    };
+    let opened = kubeconfig.map(|path| open_cluster(&path, session));
+    opened.transpose()
 }
 
 impl State {
