@@ -1,19 +1,19 @@
-//! Example objects of every kind that is a CRD, and ways to get them wrong.
+//! Example objects of every kind, and ways to get them wrong: what admission, `calicoctl` and the API server are held to.
 //!
-//! `data/valid/<Kind>.yaml` has whole objects. `data/invalid/<Kind>.txt` has one case a line: who refuses it, what is changed
-//! in the first valid object of the kind (or in the one that the last line `base NAME` names), and which field is to blame:
+//! `data/valid/<kind>.yaml` has whole objects; `<kind>.client.yaml` those that admission alone takes. `data/invalid/<kind>.txt` has
+//! one case a line: who refuses it, what is changed in the first valid object of the kind (or in the one that the last line
+//! `base NAME` or `object N` chooses), and which field is to blame:
 //!
 //! ```text
 //! both spec.order="ten"
 //! both spec.preDNAT=true spec.egress=- @ spec.types
+//! client! spec.nodeSelector="has("
 //! ```
 //!
-//! A change sets a field to some JSON, or removes it (`-`); the field to blame is the first one changed, if no other follows
-//! `@`. `both` is the admission of `api` and the API server; `client` is the former alone, where upstream's CRDs too accept it.
-//!
-//! `data/admission` has the same for admission by itself: kinds that are no CRDs too, in files named by the singular of the kind;
-//! lines without a first word, each of which blames one field and no other. `object N` there chooses the N-th valid object, and
-//! `*N` after a list or a text repeats it.
+//! A change sets a field to some JSON, or removes it (`-`); `*N` after a list or a text repeats it. The field to blame is the first
+//! one changed, if no other follows `@`. `both` is the admission of `api` and the API server; `client` is the former alone, where
+//! upstream's CRDs too accept it or the kind is none; `server` the API server alone. With `!` admission blames that field and no
+//! other.
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,15 @@ pub enum Refused {
     ByServer,
 }
 
+/// What else admission may blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The field, and others that do not fit it.
+    AmongOthers,
+    /// The field alone.
+    Alone,
+}
+
 /// An object that is wrong in one way.
 #[derive(Clone, Debug)]
 pub struct Wrong {
@@ -37,13 +46,32 @@ pub struct Wrong {
     pub place: String,
     /// Who refuses it.
     pub refused: Refused,
+    /// What else is blamed.
+    pub blame: Blame,
     /// The object.
     pub object: Value,
     /// The field to blame.
     pub field: String,
 }
 
-/// Every valid object, kind by kind.
+/// Kinds that are no CRDs: the API server has objects of its own for them, or none.
+const NO_CRDS: [&str; 9] = [
+    "endpointslice",
+    "kubernetesnetworkpolicy",
+    "livemigration",
+    "namespace",
+    "node",
+    "profile",
+    "service",
+    "serviceaccount",
+    "workloadendpoint",
+];
+
+fn is_crd(path: &Path) -> bool {
+    !NO_CRDS.contains(&stem(path).as_str())
+}
+
+/// Every valid object of a kind that is a CRD, kind by kind: admission takes it, and the API server.
 ///
 /// # Panics
 /// If a file cannot be read: the tree is not whole.
@@ -51,11 +79,28 @@ pub struct Wrong {
 pub fn valid() -> Vec<Value> {
     files("valid")
         .iter()
+        .filter(|path| is_crd(path) && !is_clients(path))
         .flat_map(|path| documents(path))
         .collect()
 }
 
-/// Every object that is wrong, kind by kind.
+/// Every object that admission takes, with the singular of its kind.
+///
+/// # Panics
+/// As [`valid`].
+#[must_use]
+pub fn admitted() -> Vec<(String, Value)> {
+    let of_file = |path: &PathBuf| {
+        let kind = stem(path).replace(".client", "");
+        let objects = documents(path).into_iter();
+        objects
+            .map(move |object| (kind.clone(), object))
+            .collect::<Vec<_>>()
+    };
+    files("valid").iter().flat_map(of_file).collect()
+}
+
+/// Every object of a kind that is a CRD that is wrong, kind by kind.
 ///
 /// # Panics
 /// If a file cannot be read, or a line of it: the message says which.
@@ -63,36 +108,26 @@ pub fn valid() -> Vec<Value> {
 pub fn wrong() -> Vec<Wrong> {
     files("invalid")
         .iter()
+        .filter(|path| is_crd(path))
         .flat_map(|path| cases(path))
         .collect()
 }
 
-/// Every object of `data/admission` that is valid, with the singular of its kind.
-///
-/// # Panics
-/// As [`valid`].
-#[must_use]
-pub fn admitted() -> Vec<(String, Value)> {
-    let of_file = |path: &PathBuf| {
-        let kind = stem(path);
-        let objects = documents(path).into_iter();
-        objects
-            .map(move |object| (kind.clone(), object))
-            .collect::<Vec<_>>()
-    };
-    files("admission/valid").iter().flat_map(of_file).collect()
-}
-
-/// Every object of `data/admission` that admission refuses.
+/// Every object that admission refuses.
 ///
 /// # Panics
 /// As [`wrong`].
 #[must_use]
 pub fn refused() -> Vec<Wrong> {
-    files("admission/invalid")
+    files("invalid")
         .iter()
         .flat_map(|path| cases(path))
+        .filter(|case| case.refused != Refused::ByServer)
         .collect()
+}
+
+fn is_clients(path: &Path) -> bool {
+    stem(path).ends_with(".client")
 }
 
 fn stem(path: &Path) -> String {
@@ -140,26 +175,31 @@ fn cases(path: &Path) -> Vec<Wrong> {
                 let number: usize = number.parse().expect("a number follows");
                 base = &valid[number - 1];
             }
-            Some((word, rest)) if !word.contains('=') && !word.contains('[') => {
-                let refused = refuser(&place, word);
-                cases.push(case(place, refused, rest, base.clone()));
+            Some((word, rest)) => {
+                let (refused, blame) = mark(&place, word);
+                cases.push(case(place, refused, blame, rest, base.clone()));
             }
-            _ => cases.push(case(place, Refused::ByClient, line, base.clone())),
+            None => panic!("{place}: {line}"),
         }
     }
     cases
 }
 
-fn refuser(place: &str, word: &str) -> Refused {
-    match word {
+fn mark(place: &str, word: &str) -> (Refused, Blame) {
+    let (word, blame) = match word.strip_suffix('!') {
+        Some(word) => (word, Blame::Alone),
+        None => (word, Blame::AmongOthers),
+    };
+    let refused = match word {
         "both" => Refused::ByBoth,
         "client" => Refused::ByClient,
         "server" => Refused::ByServer,
         _ => panic!("{place}: {word} is none of both, client, server"),
-    }
+    };
+    (refused, blame)
 }
 
-fn case(place: String, refused: Refused, rest: &str, mut object: Value) -> Wrong {
+fn case(place: String, refused: Refused, blame: Blame, rest: &str, mut object: Value) -> Wrong {
     let mut rest = rest.trim();
     let mut field = None;
     while !rest.is_empty() {
@@ -179,6 +219,7 @@ fn case(place: String, refused: Refused, rest: &str, mut object: Value) -> Wrong
     Wrong {
         place,
         refused,
+        blame,
         object,
         field,
     }
@@ -273,7 +314,7 @@ fn set(object: &mut Value, path: &[Step], value: Option<Value>) {
 pub fn same_field(admission: &str, server: &str) -> bool {
     let (map, key) = admission.split_once("[\"").unwrap_or((admission, ""));
     let plain = admission.replace("[\"", ".").replace("\"]", "");
-    plain == server || (!key.is_empty() && map == server)
+    admission == server || plain == server || (!key.is_empty() && map == server)
 }
 
 /// Calls back with the path of every field and item in a value: `.ingress`, `.ingress[]`, `.ingress[].action`.

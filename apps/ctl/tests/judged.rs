@@ -19,7 +19,10 @@ const FOREIGN: [&str; 5] = [
 ];
 
 fn is_foreign(object: &Value) -> bool {
-    FOREIGN.iter().any(|kind| object["kind"] == *kind)
+    let name = object["metadata"]["name"].as_str().unwrap_or("");
+    // Such a name stands for a policy of Kubernetes.
+    let is_kubernetes = name.starts_with("knp.default.");
+    is_kubernetes || FOREIGN.iter().any(|kind| object["kind"] == *kind)
 }
 
 /// Runs `calicoctl VERB -f -` on an object; its exit code, and all that it said.
@@ -66,8 +69,11 @@ fn calicoctl_on_etcd_accepts_every_example_and_blames_the_field_that_is_wrong() 
             continue;
         }
         let (code, said) = calicoctl(&etcd, "create", &case.object);
-        let mut blamed = said.split_whitespace();
-        if code == 1 && blamed.any(|word| same_field(word, &case.field)) {
+        // Some fields are called by a key with blanks in it.
+        let mut words = said.split_whitespace();
+        let is_blamed =
+            said.contains(&case.field) || words.any(|word| same_field(word, &case.field));
+        if code == 1 && is_blamed {
             refused += 1;
         } else {
             report += &format!("{} {}: {code} {said}\n", case.place, case.field);
@@ -91,8 +97,12 @@ fn calicoctl_on_etcd_accepts_every_example_and_blames_the_field_that_is_wrong() 
         if code != 0 {
             report += &format!("{object}: {said}\n");
         }
+        // The next one may overlap it, or have its name.
+        if object["kind"] == "IPPool" {
+            calicoctl(&etcd, "delete", object);
+        }
     }
     assert!(report.is_empty(), "\n{report}");
-    assert!(refused >= 300, "{refused}");
+    assert!(refused >= 1000, "{refused}");
     eprintln!("refused by calicoctl on etcd, with the field to blame: {refused}");
 }

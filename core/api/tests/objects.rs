@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{AdmitOptions, Kind, Object, Problem, admit, decode};
 use serde_json::{Value, json};
-use testkit::objects;
+use testkit::objects::{self, Blame, same_field};
 
 fn admitted(value: Value) -> Result<Object, Vec<Problem>> {
     admit(value, &AdmitOptions::default())
@@ -42,7 +42,12 @@ fn each_invalid_object_is_refused_for_its_field() {
     for case in &refused {
         let problems = admitted(case.object.clone()).err().unwrap_or_default();
         let fields: BTreeSet<&str> = problems.iter().map(|p| p.field.as_str()).collect();
-        if fields != BTreeSet::from([case.field.as_str()]) {
+        let alone = fields == BTreeSet::from([case.field.as_str()]);
+        let right = match case.blame {
+            Blame::Alone => alone,
+            Blame::AmongOthers => fields.iter().any(|field| same_field(field, &case.field)),
+        };
+        if !right {
             wrong.push(format!(
                 "{}: {}\n{}",
                 case.place,
@@ -53,7 +58,7 @@ fn each_invalid_object_is_refused_for_its_field() {
     }
     let (wrong, all) = (wrong.join("\n"), refused.len());
     assert!(wrong.is_empty(), "of {all}:\n{wrong}");
-    assert!(all >= 500, "{all}");
+    assert!(all >= 1400, "{all}");
 }
 
 #[test]
