@@ -13,10 +13,10 @@ usage: cargo xtask <verb>
   tidy                            the house rules alone
   codegen [--check]               write deploy/crds from core/api/src/schema, or say what is not current
   bless                           rewrite the expected output of snapshot tests
-  setup [--yes]                   install and build what the other verbs need, and nothing else
+  setup [--yes] [--deep]          install and build what the other verbs need, and nothing else
 
   --yes           install missing packages without asking (so does CI=true in the environment)
-  --deep          the long runs too
+  --deep          the long runs too, or what they need
   --require all   count every skipped test as failed";
 
 /// What to do.
@@ -104,7 +104,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<(Verb, Option
         match (verb, word.as_str()) {
             (Verb::Bench | Verb::Demo, "--") => options.passed_on.extend(words.by_ref()),
             (Verb::Setup | Verb::Test | Verb::Demo, "--yes") => options.consent = Consent::Given,
-            (Verb::Test, "--deep") => options.depth = Depth::Deep,
+            (Verb::Setup | Verb::Test, "--deep") => options.depth = Depth::Deep,
             (Verb::Test, "--require") => match words.next().as_deref() {
                 Some("all") => options.skips = Skips::Fail,
                 _ => return Err("--require takes one word: all".to_owned()),
@@ -140,6 +140,8 @@ mod tests {
         assert_eq!(options.consent, Consent::Given);
         let (_, options) = parsed("codegen --check").expect("a valid line");
         assert_eq!(options.generated, Generated::Check);
+        let (verb, options) = parsed("setup --deep").expect("a valid line");
+        assert_eq!((verb, options.depth), (Verb::Setup, Depth::Deep));
         assert!(parsed("dist --deep").is_err());
         assert!(parsed("test --require some").is_err());
         assert!(parsed("fly").is_err());

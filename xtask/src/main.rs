@@ -15,7 +15,8 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use arguments::{Options, Verb};
+use arguments::{Depth, Options, Verb};
+use setup::kubernetes::Release;
 use workspace::Workspace;
 
 fn main() -> ExitCode {
@@ -42,7 +43,10 @@ fn run(verb: Verb, options: &Options) -> anyhow::Result<ExitCode> {
         Verb::Tidy => return Ok(tidy::run(&workspace)?.exit_code()),
         Verb::Setup => {
             setup::run(options.consent)?;
-            setup::kubernetes::run(setup::kubernetes::Release::Current);
+            setup::kubernetes::run(Release::Current);
+            if options.depth == Depth::Deep {
+                setup::kubernetes::run(Release::Older);
+            }
         }
         Verb::Test => return test::run(&workspace, options),
         Verb::Dist => dist::run(&workspace)?,

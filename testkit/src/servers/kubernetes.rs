@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::daemon::{Daemon, Running, free_ports, in_memory};
+use super::programs::{Programs, Release};
 
 /// Longer than a start takes on a busy machine of two cores.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -102,6 +103,7 @@ pub struct KubernetesOptions {
 /// A running API server. Dropping it ends both processes and removes their data.
 pub struct RealKubernetes {
     directory: TempDir,
+    release: Release,
     kubectl: PathBuf,
     place: Place,
     port: u16,
@@ -156,12 +158,19 @@ impl RealKubernetes {
         etcd.wait_until(PATIENCE, || answers(&place, &health));
         let api_server = Daemon {
             program: programs.api_server.clone(),
-            words: api_server_words(directory.path(), &place, port, clients, flags),
+            words: api_server_words(
+                directory.path(),
+                &place,
+                port,
+                clients,
+                [programs.release.flags(), flags].concat(),
+            ),
             log: at("kube-apiserver.log"),
             namespace: place.namespace.clone(),
         };
         let mut server = Self {
             kubectl: programs.kubectl.clone(),
+            release: programs.release.clone(),
             directory,
             place,
             port,
@@ -176,6 +185,12 @@ impl RealKubernetes {
         }
         server.apply(ROLES);
         server
+    }
+
+    /// Its version, such as `v1.36.3`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.release.version
     }
 
     /// Its URL.
@@ -251,14 +266,14 @@ impl RealKubernetes {
         child.wait_with_output().expect("kubectl ends")
     }
 
-    /// Applies objects as the administrator.
+    /// Applies objects as the administrator; those of APIs that this release has in an older version only, in that.
     ///
     /// # Panics
     /// If one is refused.
     pub fn apply(&self, objects: &str) {
         let output = self.try_kubectl(
             &["apply", "--server-side", "--force-conflicts", "-f", "-"],
-            objects,
+            &self.release.admission(objects),
         );
         assert!(
             output.status.success(),
@@ -294,9 +309,11 @@ impl RealKubernetes {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../deploy/crds")
             .join(version);
-        let directory = directory.display().to_string();
-        self.kubectl(&["apply", "--server-side", "-f", &directory]);
-        self.await_crds();
+        let files = fs::read_dir(&directory).expect("our definitions");
+        let texts: Vec<String> = files
+            .map(|file| fs::read_to_string(file.expect("a file").path()).expect("its text"))
+            .collect();
+        self.install_crds(&texts.join("---\n"));
     }
 
     fn await_crds(&self) {
@@ -376,62 +393,6 @@ impl RealKubernetes {
         });
         format!("{text:#}\n")
     }
-}
-
-/// The programs that `cargo xtask setup` built, and kubectl.
-struct Programs {
-    api_server: PathBuf,
-    etcd: PathBuf,
-    kubectl: PathBuf,
-}
-
-impl Programs {
-    fn find() -> Result<Self, String> {
-        let directory =
-            built().ok_or("no Kubernetes API server has been built: run `cargo xtask setup`")?;
-        let api_server = directory.join("kube-apiserver");
-        let etcd = directory.join("etcd");
-        for program in [&api_server, &etcd] {
-            if !program.is_file() {
-                return Err(format!(
-                    "{} is not there: run `cargo xtask setup`",
-                    program.display()
-                ));
-            }
-        }
-        let kubectl = Some(directory.join("kubectl")).filter(|path| path.is_file());
-        let kubectl = kubectl
-            .or_else(|| on_path("kubectl"))
-            .ok_or("there is no kubectl: run `cargo xtask setup`")?;
-        Ok(Self {
-            api_server,
-            etcd,
-            kubectl,
-        })
-    }
-}
-
-/// Where set-up says it built, else the newest in the cache.
-fn built() -> Option<PathBuf> {
-    if let Some(directory) = std::env::var_os("CALICO_TEST_KUBERNETES") {
-        return Some(directory.into());
-    }
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
-    let entries = fs::read_dir(cache.join("calico-rs")).ok()?;
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.join("kube-apiserver").is_file())
-        .max()
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|directory| directory.join(name))
-        .find(|path| path.is_file())
 }
 
 fn token(user: User) -> String {

@@ -4,6 +4,7 @@
 mod daemon;
 mod etcd;
 mod kubernetes;
+mod programs;
 mod proxy;
 
 pub use etcd::{Guard, RealEtcd};

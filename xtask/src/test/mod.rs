@@ -34,8 +34,9 @@ const HUNG_AFTER: [(Depth, &str); 2] = [(Depth::Usual, "900"), (Depth::Deep, "72
 const DEEP_CASES: &str = "10000";
 
 /// Tests that are run against an older Kubernetes too, under `--deep`.
-const ON_OLDER: [&str; 3] = [
+const ON_OLDER: [&str; 4] = [
     "datastore kubernetes",
+    "datastore kubernetes_crds",
     "datastore kubernetes_feed",
     "testkit kubernetes",
 ];
@@ -106,8 +107,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     Ok(conclude(&tally, options.skips))
 }
 
-/// What a Kubernetes store does is asked of an older server too. The test of our CRDs is not among it: its admission policies
-/// are of a version that only newer servers serve.
+/// What a Kubernetes store does, and what our definitions mean, is asked of an older server too.
 fn on_the_older_kubernetes(tally: &mut Tally, tests: &[TestBinary]) -> Result<()> {
     let older = setup::kubernetes::run(Release::Older);
     for test in tests.iter().filter(|test| ON_OLDER.contains(&&*test.label)) {
