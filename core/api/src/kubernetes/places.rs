@@ -295,6 +295,17 @@ fn parse_pod_key(key: &str) -> Option<(&str, &str)> {
 
 /// The object that a key means; `None` for keys that no API server has an object for.
 pub fn place(key: &str, group: Group) -> Option<Place> {
+    let place = place_of(key, group)?;
+    let is_whole = is_segment(&place.name) && place.namespace.as_deref().is_none_or(is_segment);
+    is_whole.then_some(place)
+}
+
+/// A name that names nothing would make the path that of a whole collection, and dots that of what is above it.
+fn is_segment(name: &str) -> bool {
+    !matches!(name, "" | "." | "..")
+}
+
+fn place_of(key: &str, group: Group) -> Option<Place> {
     if let Some((namespace, name)) = parse_pod_key(key) {
         return Some(Place {
             collection: Collection {

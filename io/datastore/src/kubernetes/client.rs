@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 
 use super::access::{Access, Token};
-use super::discovery::Discovery;
+use super::discovery::{Choice, Discovery};
 use super::status::{Failure, Status};
 use crate::error::chain;
 use crate::remote::{Backoff, Deadline, RemoteError};
@@ -19,8 +19,12 @@ use crate::{Revision, Stats};
 
 /// An answer that is longer is none that an API server gives.
 const LONGEST_ANSWER: usize = 512 << 20;
-/// A wait that a server asks for counts no further than this.
+/// The same of one that says why something is not done.
+const LONGEST_REFUSAL: usize = 1 << 20;
+/// A wait that a server asks for counts no further than this, where somebody waits for the answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// An API server says with each answer under which name it is found in its audit log; nothing between does.
+const SPOKEN_BY_API_SERVER: &str = "audit-id";
 
 /// Speaks to one API server. Only the IO thread uses it.
 pub(super) struct Client {
@@ -55,7 +59,7 @@ pub(super) enum Repeat {
 impl Client {
     /// Makes the client. Must be called on the IO thread.
     pub(super) fn start(access: Access, deadline: Duration) -> Result<Self, RemoteError> {
-        let shown: Box<str> = format!("the Kubernetes API {}", access.config.cluster_url)
+        let shown: Box<str> = format!("the Kubernetes API {}", shown(&access.config.cluster_url))
             .trim_end_matches('/')
             .into();
         let inner =
@@ -90,8 +94,13 @@ impl Client {
 
     /// The group that holds our objects: set, or found out once.
     pub(super) async fn group(&self) -> Result<Group, RemoteError> {
+        self.choice().await.map(|choice| choice.group)
+    }
+
+    /// The same, with what was read to find it out.
+    pub(super) async fn choice(&self) -> Result<Choice, RemoteError> {
         self.discovery
-            .group(self)
+            .choice(self)
             .await
             .map_err(|failure| failure.into_error("read from", &self.shown))
     }
@@ -151,31 +160,24 @@ impl Client {
         loop {
             let attempt = async {
                 let answer = self.send(verb, request(), deadline).await?;
-                whole(answer.into_body()).await.map_err(Failure::Lost)
+                let body = whole(answer.into_body(), LONGEST_ANSWER).await;
+                body.map_err(Failure::Lost)
             };
             let bounded = deadline.bound(self.deadline, attempt).await;
             let failure = match bounded.unwrap_or(Err(Failure::Late(deadline.whole()))) {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure,
             };
-            let pause = match &failure {
+            let again = match &failure {
                 // Put off before it did anything.
-                Failure::Status(status) if matches!(status.code, 429 | 503) => {
-                    let asked = status.retry_after().map(|pause| pause.min(LONGEST_PAUSE));
-                    asked.unwrap_or_else(|| backoff.after_failure())
-                }
-                Failure::Status(status) if status.code >= 500 && repeat == Repeat::Harmless => {
-                    backoff.after_failure()
-                }
-                Failure::Unsent(_) => backoff.after_failure(),
-                Failure::Lost(_) if repeat == Repeat::Harmless => backoff.after_failure(),
-                Failure::Status(_)
-                | Failure::Lost(_)
-                | Failure::Late(_)
-                | Failure::Garbled(_)
-                | Failure::Credentials(_) => return Err(failure),
+                Failure::Status(status) if matches!(status.code, 429 | 503) => true,
+                Failure::Status(status) => status.code >= 500 && repeat == Repeat::Harmless,
+                Failure::Unsent(_) => true,
+                Failure::Lost(_) => repeat == Repeat::Harmless,
+                Failure::Late(_) | Failure::Garbled(_) | Failure::Credentials(_) => false,
             };
-            if pause >= deadline.left() {
+            let pause = failure.pause(LONGEST_PAUSE, &mut backoff);
+            if !again || pause >= deadline.left() {
                 return Err(failure);
             }
             tokio::time::sleep(pause).await;
@@ -249,10 +251,21 @@ impl Client {
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = whole(answer.into_body()).await.unwrap_or_default();
-        let mut status = Status::of(code.as_u16(), &body);
+        let spoken = answer.headers().contains_key(SPOKEN_BY_API_SERVER);
+        let body = whole(answer.into_body(), LONGEST_REFUSAL);
+        let Some(body) = deadline.bound(deadline.whole(), body).await else {
+            return Err(Failure::Late(deadline.whole()));
+        };
+        let mut status = Status::of(code.as_u16(), &body.unwrap_or_default());
         if let Some(seconds) = after {
             status.details.get_or_insert_default().retry_after_seconds = seconds;
+        }
+        // A load balancer without an API server behind it says so too, and would have everything be gone.
+        if status.code == 404 && !spoken && !status.is_said() {
+            return Err(Failure::Lost(format!(
+                "something other than an API server says: {} (404)",
+                status.message
+            )));
         }
         Err(Failure::Status(status))
     }
@@ -272,9 +285,21 @@ fn builder(method: &'static str, path: &str) -> Request<Vec<u8>> {
     request
 }
 
-/// All of a body, which must not be endless.
-async fn whole(body: Body) -> Result<Bytes, String> {
-    let limited = http_body_util::Limited::new(body, LONGEST_ANSWER);
+/// A URL without the name and password that it may have in it.
+fn shown(url: &http::Uri) -> String {
+    let text = url.to_string();
+    let Some(authority) = url.authority().map(http::uri::Authority::as_str) else {
+        return text;
+    };
+    match authority.rsplit_once('@') {
+        Some((_, host)) => text.replacen(authority, host, 1),
+        None => text,
+    }
+}
+
+/// All of a body, which must not be longer than so many bytes.
+async fn whole(body: Body, longest: usize) -> Result<Bytes, String> {
+    let limited = http_body_util::Limited::new(body, longest);
     match limited.collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => Err(format!("its answer broke off: {error}")),

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use api::kubernetes::{Collection, Group};
+use api::Kind;
+use api::kubernetes::{Collection, Group, Place, place};
+use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -30,6 +32,35 @@ enum Known {
 
 /// How long the answer that there is neither is believed.
 const NEITHER: Duration = Duration::from_secs(1);
+
+/// The group to use, and what was read a moment ago to find it out.
+pub(super) struct Choice {
+    pub(super) group: Group,
+    /// ClusterInformation, if it was read for this.
+    pub(super) seen: Option<Seen>,
+}
+
+/// An object that was read, or looked for.
+pub(super) struct Seen {
+    pub(super) key: String,
+    pub(super) place: Place,
+    /// `None` if it is not there.
+    pub(super) body: Option<Bytes>,
+}
+
+impl From<Group> for Choice {
+    fn from(group: Group) -> Self {
+        Self { group, seen: None }
+    }
+}
+
+/// What the answer to a read says of a group.
+enum Probe {
+    Served(Seen),
+    Unserved,
+    /// Nothing: this user may not read there, or is not known.
+    Untold,
+}
 
 #[derive(Deserialize)]
 struct Groups {
@@ -63,34 +94,36 @@ impl Discovery {
     }
 
     /// The group of our objects. Both present means that an API server of our own serves v3 out of v1, so v1 is the one.
-    pub(super) async fn group(&self, client: &Client) -> Result<Group, Failure> {
+    ///
+    /// Which are there is told by the answer to a read that most callers make anyway: a group that serves ClusterInformation
+    /// is there, whether or not the object is. Only who may not read it has to ask for the list of groups.
+    pub(super) async fn choice(&self, client: &Client) -> Result<Choice, Failure> {
         let mut known = self.group.lock().await;
         match *known {
-            Known::Group(group) => return Ok(group),
-            Known::Neither(asked) if asked.elapsed() < NEITHER => return Ok(Group::V1),
+            Known::Group(group) => return Ok(group.into()),
+            Known::Neither(asked) if asked.elapsed() < NEITHER => return Ok(Group::V1.into()),
             Known::Neither(_) | Known::Nothing => {}
         }
-        let body = match client.get("/apis").await {
-            Ok(body) => body,
-            // It speaks and does not say: as upstream, the older group.
-            Err(Failure::Status(_)) => return Ok(Group::V1),
-            Err(failure) => return Err(failure),
-        };
-        let Groups { groups } = serde_json::from_slice(&body).map_err(|error| {
-            Failure::Garbled(format!("its list of groups cannot be read: {error}"))
-        })?;
-        let has = |group: Group| groups.iter().any(|one| one.name == group.name());
-        let found = match (has(Group::V3), has(Group::V1)) {
-            (true, false) => Group::V3,
-            (_, true) => Group::V1,
-            // Neither yet: the definitions may come, and then it is asked again.
-            (false, false) => {
-                *known = Known::Neither(Instant::now());
-                return Ok(Group::V1);
+        for group in [Group::V1, Group::V3] {
+            match probe(client, group).await? {
+                Probe::Served(seen) => {
+                    *known = Known::Group(group);
+                    return Ok(Choice {
+                        group,
+                        seen: Some(seen),
+                    });
+                }
+                Probe::Unserved => {}
+                Probe::Untold => {
+                    let found = listed(client).await?;
+                    *known = found.map_or_else(|| Known::Neither(Instant::now()), Known::Group);
+                    return Ok(found.unwrap_or(Group::V1).into());
+                }
             }
-        };
-        *known = Known::Group(found);
-        Ok(found)
+        }
+        // Neither yet: the definitions may come, and then it is asked again.
+        *known = Known::Neither(Instant::now());
+        Ok(Group::V1.into())
     }
 
     /// Whether the server has a collection; what was asked within `age` is not asked again.
@@ -121,4 +154,38 @@ impl Discovery {
         resources.insert(path, (Instant::now(), names));
         Ok(found)
     }
+}
+
+/// Reads ClusterInformation of a group.
+async fn probe(client: &Client, group: Group) -> Result<Probe, Failure> {
+    let key = api::store_key(Kind::ClusterInformation, None, "default");
+    let Some(place) = place(&key, group) else {
+        return Ok(Probe::Untold);
+    };
+    let body = match client.get(&place.path()).await {
+        Ok(body) => Some(body),
+        Err(Failure::Status(status)) if status.names_an_object() => None,
+        Err(Failure::Status(status)) if status.code == 404 => return Ok(Probe::Unserved),
+        Err(Failure::Status(status)) if status.code < 429 => return Ok(Probe::Untold),
+        Err(failure) => return Err(failure),
+    };
+    Ok(Probe::Served(Seen { key, place, body }))
+}
+
+/// The group by the server's own list of groups.
+async fn listed(client: &Client) -> Result<Option<Group>, Failure> {
+    let body = match client.get("/apis").await {
+        Ok(body) => body,
+        // It speaks and does not say: as upstream, the older group.
+        Err(Failure::Status(_)) => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let Groups { groups } = serde_json::from_slice(&body)
+        .map_err(|error| Failure::Garbled(format!("its list of groups cannot be read: {error}")))?;
+    let has = |group: Group| groups.iter().any(|one| one.name == group.name());
+    Ok(match (has(Group::V3), has(Group::V1)) {
+        (true, false) => Some(Group::V3),
+        (_, true) => Some(Group::V1),
+        (false, false) => None,
+    })
 }

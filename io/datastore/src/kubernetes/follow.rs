@@ -19,7 +19,7 @@ use api::kubernetes::{Group, Listing, collections, listings};
 use super::client::Client;
 use super::lines::{End, Lines, Notice};
 use super::read::{escaped, list};
-use super::status::Failure;
+use super::status::{Failure, pause};
 use super::told::{Order, Told};
 use crate::feed::{Feed, FeedEvent, FeedState, Pusher, pushed};
 use crate::remote::{Backoff, Lost, Reactor};
@@ -29,6 +29,8 @@ use crate::{Revision, Trouble};
 const GOOD: Duration = Duration::from_secs(5);
 /// A streaming list of which nothing at all comes for so long is one that the server's store cannot do.
 const INITIAL_SILENCE: Duration = Duration::from_secs(15);
+/// A wait that a server asks for counts no further than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a missing kind waits at most until it is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(4);
 /// Those who must list again do so within this time.
@@ -200,8 +202,8 @@ struct Follower {
 enum Attempt {
     /// The watch ended as watches do.
     Over,
-    /// Something went wrong.
-    Failed(String),
+    /// Something went wrong; so long it waits before the next one.
+    Failed(String, Duration),
     /// The server does not know the collection.
     Missing,
     /// The position cannot be used any more.
@@ -233,8 +235,7 @@ impl Follower {
                         tokio::time::sleep(self.backoff.after_failure()).await;
                     }
                 }
-                Attempt::Failed(why) => {
-                    let pause = self.backoff.after_failure();
+                Attempt::Failed(why, pause) => {
                     self.failed(why);
                     tokio::time::sleep(pause).await;
                 }
@@ -407,7 +408,7 @@ impl Follower {
         Ok(())
     }
 
-    fn refused(&self, failure: Failure) -> Attempt {
+    fn refused(&mut self, failure: Failure) -> Attempt {
         if let Some(status) = failure.status() {
             if status.code == 404 && self.listing.collection.may_be_missing() {
                 return Attempt::Missing;
@@ -416,19 +417,22 @@ impl Follower {
                 return Attempt::Forgotten;
             }
         }
+        let pause = failure.pause(LONGEST_PAUSE, &mut self.backoff);
         let error = failure.into_error("follow", self.client.shown());
-        Attempt::Failed(format!("{}: {error}", self.listing.collection.plural()))
+        let what = self.listing.collection.plural();
+        Attempt::Failed(format!("{what}: {error}"), pause)
     }
 
-    fn ended(&self, end: &End) -> Attempt {
+    fn ended(&mut self, end: &End) -> Attempt {
         match end {
             End::Closed(_) => Attempt::Over,
             End::Refused(status) if status.is_expired() || status.is_ahead() => Attempt::Forgotten,
             // It may be that the server is not as far as we think: then it never says anything.
             End::Silent => Attempt::Forgotten,
             End::Refused(_) | End::Garbled(_) => {
+                let pause = pause(end.status(), LONGEST_PAUSE, &mut self.backoff);
                 let what = self.listing.collection.plural();
-                Attempt::Failed(format!("failed to follow {what}: {}", end.text()))
+                Attempt::Failed(format!("failed to follow {what}: {}", end.text()), pause)
             }
         }
     }
@@ -468,8 +472,10 @@ impl Follower {
                 }
                 Ok(false) => self.well(Doing::InSync),
                 Err(failure) => {
+                    pause = pause.max(failure.pause(LONGEST_PAUSE, &mut self.backoff));
                     let error = failure.into_error("follow", self.client.shown());
                     self.failed(error.to_string());
+                    continue;
                 }
             }
             pause = (pause * 2).min(LOOK_AGAIN);

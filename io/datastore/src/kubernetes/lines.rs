@@ -164,14 +164,25 @@ impl Lines {
             }
             "ERROR" => {
                 let status: Status = serde_json::from_slice(bytes).map_err(garbled)?;
-                Err(End::Refused(status))
+                Err(End::Refused(status.presentable()))
             }
-            other => Err(End::Garbled(format!("an event of type {other:?}"))),
+            other => {
+                let start: String = other.chars().take(40).collect();
+                Err(End::Garbled(format!("an event of type {start:?}")))
+            }
         }
     }
 }
 
 impl End {
+    /// What the server said, if it said no.
+    pub(super) fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Refused(status) => Some(status),
+            Self::Closed(_) | Self::Silent | Self::Garbled(_) => None,
+        }
+    }
+
     /// For people.
     pub(super) fn text(&self) -> String {
         match self {

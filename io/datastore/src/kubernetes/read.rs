@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::client::{Client, revision};
+use super::discovery::{Choice, Seen};
 use super::status::Failure;
 use crate::remote::RemoteError;
 use crate::{Entry, Query, Revision, Snapshot};
@@ -18,12 +19,33 @@ use crate::{Entry, Query, Revision, Snapshot};
 const AT_ONCE: usize = 8;
 /// Objects in one answer.
 const PAGE: u32 = 500;
+/// A list of more answers has no end.
+const MOST_PAGES: usize = 20_000;
 
 /// One thing to ask for.
 enum Job {
     /// One object, and all keys that are asked of it.
     Object(Vec<(String, Place)>),
     List(Listing),
+}
+
+impl Job {
+    fn is(&self, wanted: &str) -> bool {
+        match self {
+            Job::Object(keys) => matches!(&keys[..], [(key, _)] if key == wanted),
+            Job::List(_) => false,
+        }
+    }
+}
+
+impl Seen {
+    fn found(self) -> Option<Found> {
+        let reading = facet(&self.key, &self.place, &self.body?)?;
+        Some(Found {
+            entries: entry(reading).into_iter().collect(),
+            listed: None,
+        })
+    }
 }
 
 /// What came of it.
@@ -64,14 +86,21 @@ pub(super) async fn read(client: &Client, queries: &[Query]) -> Result<Snapshot,
     if queries.is_empty() {
         return Ok(Snapshot::default());
     }
-    let group = client.group().await?;
-    let jobs = jobs(queries, group);
+    let Choice { group, seen } = client.choice().await?;
+    let mut jobs = jobs(queries, group);
+    // What was read a moment ago to find out the group is not read again.
+    let known = seen.filter(|seen| {
+        let before = jobs.len();
+        jobs.retain(|job| !job.is(&seen.key));
+        jobs.len() < before
+    });
     let work = jobs.into_iter().map(|job| run(client, job));
-    let found: Vec<Found> = futures::stream::iter(work)
+    let mut found: Vec<Found> = futures::stream::iter(work)
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
         .map_err(|failure| failure.into_error("read from", client.shown()))?;
+    found.extend(known.and_then(Seen::found));
     let listed = found.iter().filter_map(|found| found.listed).min();
     let mut entries = BTreeMap::new();
     for entry in found.into_iter().flat_map(|found| found.entries) {
@@ -172,7 +201,7 @@ async fn facets(client: &Client, wanted: &[(String, Place)]) -> Result<Vec<Readi
     }
 }
 
-/// An object as that key's.
+/// The object in the body of an answer, if it is that key's.
 fn facet(key: &str, place: &Place, body: &[u8]) -> Option<Reading> {
     match read_object(place.collection, body) {
         Ok(reading) if reading.key.as_deref() == Some(key) => {
@@ -218,6 +247,7 @@ pub(super) async fn list(client: &Client, listing: &Listing) -> Result<Option<Pa
     let mut readings = Vec::new();
     let mut rest = String::new();
     let mut limit = format!("limit={PAGE}");
+    let mut pages = 0;
     loop {
         let token = match rest.is_empty() {
             true => String::new(),
@@ -254,6 +284,10 @@ pub(super) async fn list(client: &Client, listing: &Listing) -> Result<Option<Pa
                 .flatten()
                 .filter_map(|item| readable(*collection, item)),
         );
+        pages += 1;
+        if pages > MOST_PAGES || (!rest.is_empty() && rest == page.metadata.rest) {
+            return Err(garbled("it has no end".to_owned()));
+        }
         rest = page.metadata.rest;
         if rest.is_empty() {
             let text = page.metadata.resource_version;

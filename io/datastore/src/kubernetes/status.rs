@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::remote::RemoteError;
+use crate::remote::{Backoff, RemoteError};
+
+/// Characters of a message that are shown.
+const LONGEST_MESSAGE: usize = 2_000;
+/// Causes that are shown.
+const MOST_CAUSES: usize = 50;
 
 /// A request that did not succeed.
 #[derive(Debug)]
@@ -31,6 +36,16 @@ pub(super) struct Status {
     pub(super) reason: String,
     pub(super) message: String,
     pub(super) details: Option<Details>,
+}
+
+/// See [`Failure::pause`].
+pub(super) fn pause(status: Option<&Status>, longest: Duration, backoff: &mut Backoff) -> Duration {
+    let own = backoff.after_failure();
+    let Some(asked) = status.and_then(Status::retry_after) else {
+        return own;
+    };
+    let asked = asked.min(longest);
+    own.max(asked + backoff.up_to(asked / 2))
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -60,7 +75,31 @@ impl Status {
             }
         });
         status.code = code;
-        status
+        status.presentable()
+    }
+
+    /// Fit to be shown: whoever answers must neither fill a log nor speak to a terminal.
+    pub(super) fn presentable(mut self) -> Self {
+        self.message = presentable(&self.message);
+        if let Some(details) = &mut self.details {
+            details.causes.truncate(MOST_CAUSES);
+            for cause in &mut details.causes {
+                cause.field = presentable(&cause.field);
+                cause.message = presentable(&cause.message);
+            }
+        }
+        self
+    }
+
+    /// True if it is a `Status` that says something, as those of API servers do.
+    pub(super) fn is_said(&self) -> bool {
+        !self.reason.is_empty()
+    }
+
+    /// True if it says of an object that it is not there, and so that its kind is.
+    pub(super) fn names_an_object(&self) -> bool {
+        let details = self.details.as_ref();
+        self.code == 404 && details.is_some_and(|details| !details.kind.is_empty())
     }
 
     /// How long it wants us to wait.
@@ -101,7 +140,26 @@ impl Status {
     }
 }
 
+fn presentable(text: &str) -> String {
+    let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    let mut out: String = text
+        .chars()
+        .take(LONGEST_MESSAGE)
+        .map(|c| if plain(c) { c } else { '\u{fffd}' })
+        .collect();
+    if text.chars().nth(LONGEST_MESSAGE).is_some() {
+        out.push_str("...");
+    }
+    out
+}
+
 impl Failure {
+    /// How long to wait before the same is asked again: what the server asks for, up to `longest`, and up to half as much
+    /// again, so that those who were put off together do not come back together; never less than the backoff.
+    pub(super) fn pause(&self, longest: Duration, backoff: &mut Backoff) -> Duration {
+        pause(self.status(), longest, backoff)
+    }
+
     /// The status code, if the server answered.
     pub(super) fn code(&self) -> Option<u16> {
         match self {
@@ -181,5 +239,54 @@ impl Failure {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_is_asked_for_is_kept_within_bounds_and_never_the_same() {
+        let asked = |seconds: u64| Status {
+            code: 429,
+            details: Some(Details {
+                retry_after_seconds: seconds,
+                ..Details::default()
+            }),
+            ..Status::default()
+        };
+        let longest = Duration::from_secs(30);
+        let mut waits = Vec::new();
+        for seed in 0..20 {
+            let mut backoff = Backoff::seeded(seed);
+            let wait = pause(Some(&asked(2)), longest, &mut backoff);
+            assert!((2.0..=3.0).contains(&wait.as_secs_f64()), "{wait:?}");
+            waits.push(wait);
+            let wait = pause(Some(&asked(u64::MAX)), longest, &mut backoff);
+            assert!(wait >= longest && wait <= longest * 3 / 2, "{wait:?}");
+            let wait = pause(Some(&asked(0)), longest, &mut Backoff::seeded(seed));
+            assert!(wait <= Duration::from_millis(50), "{wait:?}");
+        }
+        waits.sort_unstable();
+        waits.dedup();
+        assert_eq!(waits.len(), 20);
+    }
+
+    #[test]
+    fn what_a_server_says_cannot_speak_to_a_terminal() {
+        let text = format!(
+            r#"{{"reason":"Invalid","message":"a\u001b[2Jb\u0007{}"}}"#,
+            "x".repeat(9_000)
+        );
+        let status = Status::of(422, text.as_bytes());
+        assert!(
+            status.message.starts_with("a\u{fffd}[2Jb\u{fffd}xxx"),
+            "{}",
+            status.message
+        );
+        assert!(status.message.chars().count() <= LONGEST_MESSAGE + 3);
+        let page = Status::of(502, b"<html>\x1b]0;gotcha\x07");
+        assert!(!page.message.contains('\x1b'));
     }
 }

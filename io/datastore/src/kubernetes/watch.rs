@@ -10,9 +10,12 @@ use api::kubernetes::{Group, Listing, Reading, listings};
 use super::client::Client;
 use super::lines::{End, Lines, Notice};
 use super::read::escaped;
+use super::status::{Status, pause};
 use crate::remote::{Backoff, Limits, Lost, Reactor, Sink, queue};
 use crate::{Entry, Event, Revision, Watch};
 
+/// A wait that a server asks for counts no further than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A watch that lived so long was a good one, whatever ended it.
 const GOOD: Duration = Duration::from_secs(5);
 
@@ -75,19 +78,22 @@ impl Watcher {
         loop {
             let began = Instant::now();
             let Err(ended) = self.watch().await;
-            match ended {
+            if began.elapsed() >= GOOD {
+                backoff.reset();
+            }
+            let pause = match ended {
                 Ended::Unwanted => return,
                 Ended::Forgotten => {
                     self.sink.lose(self.position);
                     return;
                 }
-                Ended::Over => {}
-                Ended::Failed(why) => self.sink.trouble(Some(why)),
-            }
-            if began.elapsed() >= GOOD {
-                backoff.reset();
-            }
-            tokio::time::sleep(backoff.after_failure()).await;
+                Ended::Over => backoff.after_failure(),
+                Ended::Failed(why, status) => {
+                    self.sink.trouble(Some(why));
+                    pause(status.as_ref(), LONGEST_PAUSE, &mut backoff)
+                }
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -119,8 +125,9 @@ impl Watcher {
                 if failure.code() == Some(404) && collection.may_be_missing() {
                     return Err(Ended::Over);
                 }
+                let status = failure.status().cloned();
                 let error = failure.into_error("watch", self.client.shown());
-                return Err(Ended::Failed(error.to_string()));
+                return Err(Ended::Failed(error.to_string(), status));
             }
         };
         self.sink.trouble(None);
@@ -196,8 +203,8 @@ enum Ended {
     Forgotten,
     /// As watches end.
     Over,
-    /// Something went wrong.
-    Failed(String),
+    /// Something went wrong; what the server said, if it did.
+    Failed(String, Option<Status>),
 }
 
 impl Ended {
@@ -206,7 +213,7 @@ impl Ended {
             End::Closed(_) => Self::Over,
             End::Silent => Self::Forgotten,
             End::Refused(status) if status.is_expired() || status.is_ahead() => Self::Forgotten,
-            End::Refused(_) | End::Garbled(_) => Self::Failed(end.text()),
+            End::Refused(_) | End::Garbled(_) => Self::Failed(end.text(), end.status().cloned()),
         }
     }
 }

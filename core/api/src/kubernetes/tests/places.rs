@@ -73,6 +73,11 @@ fn keys_are_objects_of_the_api_server() {
         "",
         "/calico/resources/v3/projectcalico.org/profiles/own",
         "/calico/resources/v3/projectcalico.org/workloadendpoints/a/n-cni-c-eth0",
+        // A path of these would be that of a collection, or of something else.
+        "/calico/resources/v3/projectcalico.org/ippools/",
+        "/calico/resources/v3/projectcalico.org/ippools/..",
+        "/calico/resources/v3/projectcalico.org/networkpolicies/../a",
+        "/calico/resources/v3/projectcalico.org/networkpolicies//a",
     ] {
         assert_eq!(place(nowhere, Group::V1), None, "{nowhere}");
     }
