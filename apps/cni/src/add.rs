@@ -219,6 +219,7 @@ impl Add<'_> {
         interface::delete_host(&before.interface)?;
         let addrs = addrs.iter().map(|addr| ReleaseAddress {
             addr: *addr,
+            block: None,
             handle: Some(identity::handle(&self.conf.name, container)),
             sequence: None,
         });

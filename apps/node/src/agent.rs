@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use calc::{Change, Graph, LocalEndpoint};
 use dataplane::filter::Filter;
 use datastore::{AnyStore, Backoff};
+use ipam::assign::Reach;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use service::signals::Signals;
 
@@ -22,12 +23,15 @@ use crate::parameters::{Parameters, Readiness};
 use crate::probes::Probes;
 use crate::settings::Settings;
 use crate::status::StatusFiles;
+use crate::sweep::Workloads;
 use std::sync::Arc;
 
 /// Where the next attempt waits after a failure: it doubles up to this.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// How often addresses are looked for that nobody gives back.
 const SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How many sweeps look only at the node's own blocks, until one looks at all: a day's.
+const OWN_SWEEPS: u32 = 95;
 /// A sweep that has to wait is not waited for more closely than this.
 const SHORTEST: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
@@ -51,6 +55,8 @@ pub struct Agent {
     next_look: Option<Instant>,
     /// When dead addresses are looked for.
     next_sweep: Instant,
+    /// So many sweeps more look only at the node's own blocks.
+    own_sweeps: u32,
     /// The sweep that is under way, on a thread of its own, for it waits for the datastore.
     sweep: Option<JoinHandle<()>>,
     node: String,
@@ -152,6 +158,7 @@ impl Agent {
             retry: Retry::Idle,
             next_look: None,
             next_sweep: Instant::now(),
+            own_sweeps: 0,
             sweep: None,
             node: settings.node.clone(),
             active_policies: std::collections::BTreeSet::new(),
@@ -219,8 +226,10 @@ impl Agent {
     }
 
     fn sweep(&mut self, now: Instant) {
-        // Not before policy stands, and not while somebody works on the datastore.
-        let quiet = self.retry == Retry::Idle && self.readiness == Readiness::Ready;
+        // Not before policy stands, not while somebody works on the datastore, and not by endpoints that may be others by now.
+        let quiet = self.retry == Retry::Idle
+            && self.readiness == Readiness::Ready
+            && self.follow.is_in_sync();
         let busy = self
             .sweep
             .as_ref()
@@ -229,9 +238,15 @@ impl Agent {
             return;
         }
         self.next_sweep = now + SWEEP_EVERY;
+        let reach = match self.own_sweeps {
+            0 => Reach::AllBlocks,
+            _ => Reach::OwnBlocks,
+        };
+        self.own_sweeps = self.own_sweeps.checked_sub(1).unwrap_or(OWN_SWEEPS);
         let (store, node) = (self.store.clone(), self.node.clone());
+        let workloads = Workloads::of(&self.graph);
         let sweep = thread::Builder::new().name("sweep".into()).spawn(move || {
-            if let Err(error) = crate::sweep::run(&store, &node) {
+            if let Err(error) = crate::sweep::run(&store, &node, &workloads, reach) {
                 tracing::warn!(
                     error = format!("{error:#}"),
                     "failed to look for addresses of dead workloads; trying again in 15 minutes"

@@ -105,6 +105,11 @@ impl Follow {
         self.tell();
     }
 
+    /// Whether what was taken in is how the store is, as far as is known.
+    pub fn is_in_sync(&self) -> bool {
+        self.updates.state() == FeedState::InSync
+    }
+
     fn tell(&mut self) {
         let stats = self.updates.stats();
         let metrics = &self.probes.metrics;

@@ -6,6 +6,7 @@
 //! what comes and goes costs nothing. Before [`Graph::in_sync`] nothing is active and nothing is said.
 
 mod footprint;
+mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -186,6 +186,11 @@ impl Items {
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }
+
+    /// All, with their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Item)> {
+        self.items.iter()
+    }
 }
 
 fn hash(key: ItemKey) -> u64 {

@@ -16,6 +16,8 @@ use crate::view::View;
 pub struct ReleaseAddress {
     /// The address.
     pub addr: IpAddr,
+    /// The block that it was seen in, so that no other has to be read.
+    pub block: Option<Cidr>,
     /// Only if this handle has it.
     pub handle: Option<Box<str>>,
     /// Only if it was assigned under this number: it was not released and assigned again since.
@@ -127,10 +129,14 @@ impl Operation for ReleaseAddresses {
             .filter_map(|release| release.handle.clone())
             .map(|handle| Query::Key(Key::Handle(handle)))
             .collect();
-        let addrs: BTreeSet<IpAddr> = self.addrs.iter().map(|release| release.addr).collect();
-        let blocks = addrs
-            .into_iter()
-            .map(|addr| Query::Blocks(Cidr::host(addr)));
+        let blocks: BTreeSet<Query> = self
+            .addrs
+            .iter()
+            .map(|release| match release.block {
+                Some(block) => Query::Key(Key::Block(block)),
+                None => Query::Blocks(Cidr::host(release.addr)),
+            })
+            .collect();
         std::iter::once(Query::Key(Key::IpamConfig))
             .chain(blocks)
             .chain(named)

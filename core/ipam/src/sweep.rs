@@ -6,9 +6,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use model::{AffinityOwner, Key};
+
+use crate::assign::Reach;
 use crate::ledger::{Ledger, sound_handle};
+use crate::machine::{Attempt, Contended, Machine, Operation};
 use crate::release::ReleaseAddress;
-use crate::seam::Entry;
+use crate::seam::{Entry, Query};
 use crate::time::Timestamp;
 use crate::view::View;
 
@@ -49,9 +53,46 @@ pub enum Why {
 /// among them.
 #[must_use]
 pub fn sweep(entries: Vec<Entry>, alive: &Alive, now: Timestamp) -> Vec<(ReleaseAddress, Why)> {
-    let view = View::new(&[], entries);
+    dead(&View::new(&[], entries), alive, now)
+}
+
+/// A search of a node's own blocks, or of all: it only reads.
+#[derive(Clone, Debug)]
+pub struct Search {
+    alive: Alive,
+    reach: Reach,
+    now: Timestamp,
+}
+
+/// Searches as [`sweep`] does. What a node took from another's blocks is only found in all of them.
+#[must_use]
+pub fn search(alive: Alive, reach: Reach, now: Timestamp) -> Machine<Search> {
+    Machine::new(Search { alive, reach, now })
+}
+
+impl Operation for Search {
+    type Outcome = Vec<(ReleaseAddress, Why)>;
+
+    fn queries(&self) -> Vec<Query> {
+        let blocks = match self.reach {
+            Reach::OwnBlocks => Query::OwnBlocks(AffinityOwner::Host(self.alive.node.clone())),
+            Reach::AllBlocks => Query::AllBlocks,
+        };
+        vec![Query::Key(Key::IpamConfig), blocks]
+    }
+
+    fn attempt(&mut self, view: &View) -> Attempt<Self::Outcome> {
+        Attempt::Done(dead(view, &self.alive, self.now))
+    }
+
+    fn contended(&self, _: Contended) -> Self::Outcome {
+        Vec::new()
+    }
+}
+
+fn dead(view: &View, alive: &Alive, now: Timestamp) -> Vec<(ReleaseAddress, Why)> {
     let mut found = Vec::new();
-    for block in view.blocks.values() {
+    for (cidr, block) in &view.blocks {
         let ledger = Ledger::read(block, view.config.cooldown_seconds, now);
         for (addr, owner) in ledger.assigned() {
             let of = |name: &str| owner.secondary.get(name).map(|value| &**value);
@@ -72,6 +113,7 @@ pub fn sweep(entries: Vec<Entry>, alive: &Alive, now: Timestamp) -> Vec<(Release
             };
             let release = ReleaseAddress {
                 addr,
+                block: Some(*cidr),
                 handle: handle.map(Box::from),
                 sequence: ledger.sequence(addr),
             };

@@ -121,6 +121,7 @@ fn what_upstream_laid_down_is_adopted_and_not_rewritten() {
     let address = "10.0.0.1".parse().expect("an address");
     let dead = ReleaseAddress {
         addr: address,
+        block: None,
         handle: Some("k8s-pod-network.bbb".into()),
         sequence: None,
     };

@@ -33,6 +33,7 @@ pub(crate) fn run(
     let objects = connect(&args.config.config, Purpose::Maintain, global, session)?;
     let wanted = ReleaseAddress {
         addr,
+        block: None,
         handle: None,
         sequence: None,
     };
@@ -85,6 +86,7 @@ fn release_leaked(
         .iter()
         .map(|(addr, leak)| ReleaseAddress {
             addr: *addr,
+            block: None,
             handle: leak.handle.clone(),
             sequence: leak.sequence,
         })

@@ -106,6 +106,7 @@ fn clear_node(objects: &Objects, name: &str) -> Result<(), Failure> {
     for part in addresses.chunks(AT_ONCE) {
         let wanted = part.iter().map(|addr| ReleaseAddress {
             addr: *addr,
+            block: None,
             handle: None,
             sequence: None,
         });

@@ -372,6 +372,7 @@ impl World {
         } else {
             let addrs = addrs.into_iter().map(|addr| release::ReleaseAddress {
                 addr,
+                block: None,
                 handle: Some(handle.clone()),
                 sequence: None,
             });
