@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use calc::{Change, Graph, LocalEndpoint};
 use dataplane::filter::Filter;
-use datastore::{AnyStore, Backoff};
+use datastore::AnyStore;
 use ipam::assign::Reach;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use service::signals::Signals;
@@ -21,6 +21,7 @@ use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::parameters::{Parameters, Readiness};
 use crate::probes::Probes;
+use crate::setting_up::{self, SetUp};
 use crate::settings::Settings;
 use crate::status::StatusFiles;
 use crate::sweep::Workloads;
@@ -72,15 +73,6 @@ enum Synced {
     Read,
     /// It was, and is kept in force whatever the datastore says of itself later.
     Yes,
-}
-
-/// How the setting up ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetUp {
-    /// It is done.
-    Done,
-    /// A signal asked to stop before it was.
-    Stopped,
 }
 
 /// When what failed is tried again.
@@ -261,43 +253,17 @@ impl Agent {
         }
     }
 
-    /// Does what has to be done in the datastore before the loop begins, as often as it takes; `failed` is how the first
-    /// attempt ended.
+    /// Does what has to be done in the datastore before the loop begins, as often as it takes; `first` is how the first
+    /// attempt ended, if it was made already.
     ///
     /// # Errors
     /// It failed in a way that trying again does not mend.
     pub fn set_up(
         &mut self,
-        mut failed: anyhow::Error,
-        mut attempt: impl FnMut() -> anyhow::Result<()>,
+        first: Option<anyhow::Result<()>>,
+        attempt: impl Fn() -> anyhow::Result<()> + Clone + Send + 'static,
     ) -> anyhow::Result<SetUp> {
-        let mut backoff = Backoff::default();
-        let mut said = String::new();
-        while crate::startup::may_pass(&failed) {
-            let why = format!("{failed:#}");
-            self.probes.set_datastore(Some(&why));
-            if said != why {
-                tracing::warn!(%why, "waiting for the datastore");
-                said = why;
-            }
-            let mut fds = [PollFd::from_borrowed_fd(
-                self.signals.as_fd(),
-                PollFlags::IN,
-            )];
-            let wait = Timespec::try_from(backoff.after_failure()).ok();
-            match poll(&mut fds, wait.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno).context("failed to wait for the datastore"),
-            }
-            if self.signals.take() {
-                return Ok(SetUp::Stopped);
-            }
-            match attempt() {
-                Ok(()) => return Ok(SetUp::Done),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        setting_up::set_up(&mut self.signals, &self.probes, first, attempt)
     }
 
     fn take_parameters(&mut self) {

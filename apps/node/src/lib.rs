@@ -12,6 +12,7 @@ mod locals;
 pub mod options;
 pub mod parameters;
 pub mod probes;
+pub mod setting_up;
 pub mod settings;
 pub mod startup;
 pub mod status;
@@ -23,10 +24,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use agent::SetUp;
 use anyhow::Context as _;
 use args::Command;
 use datastore::AnyStore;
+use setting_up::SetUp;
 use settings::Settings;
 
 /// Runs `calico-node` with the arguments after the program's name.
@@ -109,14 +110,12 @@ fn agent(
     probes::serve(&probes, settings.health, settings.metrics)?;
     let parameters = parameters::Parameters::new(settings)?;
     let mut agent = agent::Agent::start(settings, parameters, store.clone(), probes)?;
-    let attempt = || startup::run(settings, &store, &host::facts()?);
-    if let Err(failed) = started.unwrap_or_else(attempt) {
-        match agent.set_up(failed, attempt)? {
-            SetUp::Done => {}
-            SetUp::Stopped => return Ok(()),
-        }
+    let settings = settings.clone();
+    let attempt = move || startup::run(&settings, &store, &host::facts()?);
+    match agent.set_up(started, attempt)? {
+        SetUp::Done => agent.run(),
+        SetUp::Stopped => Ok(()),
     }
-    agent.run()
 }
 
 fn start_logs(settings: &Settings) {

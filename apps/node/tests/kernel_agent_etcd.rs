@@ -9,6 +9,7 @@ mod agent;
 mod wire;
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use agent::{Host, LONG, skipped, until};
 use api::{Kind, Object};
@@ -117,13 +118,8 @@ fn an_agent_that_waits_can_be_told_to_stop() {
     assert!(host.terminate().success(), "{}", host.log());
 }
 
-#[test]
-fn unknown_interfaces_are_shut_while_the_datastore_says_nothing() {
-    if skipped() {
-        return;
-    }
-    let mut host = Host::new(&PODS);
-    // It takes connections, and never answers.
+/// It takes connections, and never answers.
+fn silent_etcd(host: &mut Host) -> TcpListener {
     let silent = host
         .inside(|| TcpListener::bind("127.0.0.1:0"))
         .expect("a port");
@@ -134,6 +130,36 @@ fn unknown_interfaces_are_shut_while_the_datastore_says_nothing() {
         .push(("DATASTORE_TYPE".into(), "etcdv3".into()));
     host.environment
         .push(("ETCD_ENDPOINTS".into(), format!("http://{place}")));
+    silent
+}
+
+#[test]
+fn an_attempt_under_way_keeps_nobody_waiting() {
+    if skipped() {
+        return;
+    }
+    let mut host = Host::new(&PODS);
+    let silent = silent_etcd(&mut host);
+    host.launch();
+    // A request is under way that would be waited for 10 s.
+    let connected = silent.accept().expect("the agent connects");
+    let began = Instant::now();
+    assert!(host.terminate().success(), "{}", host.log());
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(connected);
+}
+
+#[test]
+fn unknown_interfaces_are_shut_while_the_datastore_says_nothing() {
+    if skipped() {
+        return;
+    }
+    let mut host = Host::new(&PODS);
+    let _silent = silent_etcd(&mut host);
     host.launch();
     until("the agent answers", LONG, || {
         host.readiness().starts_with("HTTP/1.1 503")
