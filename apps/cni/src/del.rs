@@ -68,7 +68,10 @@ fn forget(
     };
     let _lock = (!handles.is_empty()).then(|| lock::addresses(conf, log));
     let machine = release_handles(handles, store::now());
-    let released = store.run(machine, &attachment::queries(&ids), None, &mut |snapshot| {
+    let mut queries = attachment::queries(&ids);
+    queries.extend(store::readiness_query());
+    let released = store.run(machine, &queries, None, &mut |snapshot| {
+        store::check_unlocked(snapshot)?;
         if let Some(removal) = &mut removal {
             removal.wait_until_closed();
         }

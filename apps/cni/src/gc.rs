@@ -67,14 +67,14 @@ fn look(
     let blocks = Query::prefix(api::store_prefix(Kind::IpamBlock, None));
     if !store.has_pods() {
         let endpoints = Query::prefix(api::store_prefix(Kind::WorkloadEndpoint, None));
-        let snapshot = store.read(&[blocks, endpoints])?;
+        let snapshot = unlocked(store, [blocks, endpoints])?;
         return Ok((
             containers(conf, node, &snapshot),
             endpoints_of(node, &snapshot),
         ));
     }
     // The plugin may not list pods there, and need not: an address knows its pod.
-    let taken = containers(conf, node, &store.read(&[blocks])?);
+    let taken = containers(conf, node, &unlocked(store, [blocks])?);
     let dead = taken
         .iter()
         .filter(|(container, _)| !valid.iter().any(|(known, _)| known == container));
@@ -83,6 +83,14 @@ fn look(
         .collect();
     let snapshot = store.read(&attachment::queries(&ids))?;
     Ok((taken, endpoints_of(node, &snapshot)))
+}
+
+/// Reads from a datastore that is not being moved.
+fn unlocked<const N: usize>(store: &Store, queries: [Query; N]) -> Result<Snapshot, CniError> {
+    let all = queries.into_iter().chain(store::readiness_query());
+    let snapshot = store.read(&all.collect::<Vec<_>>())?;
+    store::check_unlocked(&snapshot)?;
+    Ok(snapshot)
 }
 
 /// Removes the interface of an ADD that came to its end before it could write the endpoint. One that an endpoint names is not

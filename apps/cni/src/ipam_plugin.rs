@@ -28,9 +28,7 @@ pub(crate) fn add(
     let request = attachment::request(conf, call, &node, wants);
     let store = store::open(conf, variables)?;
     let mut machine = store.assignment(request);
-    let information = api::key_text(&Key::ClusterInformation)
-        .into_iter()
-        .map(Query::key);
+    let information = store::readiness_query().into_iter();
     let queries: Vec<Query> = information.chain(store.queries_of(&mut machine)).collect();
     let _lock = lock::addresses(conf, log);
     let snapshot = store.read(&queries)?;
@@ -54,7 +52,10 @@ pub(crate) fn del(
     let store = store::open(conf, variables)?;
     let _lock = lock::addresses(conf, log);
     let machine = release_handles(attachment::handles(conf, call, &store), store::now());
-    let released = store.run_alone(machine)?;
+    let information: Vec<Query> = store::readiness_query().into_iter().collect();
+    let released = store.run(machine, &information, None, &mut |snapshot| {
+        store::check_unlocked(snapshot).map(|()| Vec::new())
+    })?;
     released
         .map(|_| ())
         .map_err(|e| CniError::from_source(Code::Ipam, "failed to give the addresses back", &e))

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use datastore::Query;
-use model::Key;
 
 use crate::conf::{MAX_BYTES, NetConf};
 use crate::environment::{self, Call, Command, Variables};
@@ -162,10 +161,8 @@ impl Plugin {
     fn status(self, conf: &NetConf, variables: &Variables) -> Result<(), CniError> {
         let check = || {
             let store = store::open(conf, variables)?;
-            let key = api::key_text(&Key::ClusterInformation)
-                .into_iter()
-                .map(Query::key);
-            store::check_ready(&store.read(&key.collect::<Vec<_>>())?)?;
+            let queries: Vec<Query> = store::readiness_query().into_iter().collect();
+            store::check_ready(&store.read(&queries)?)?;
             match self {
                 Plugin::Calico => ready::check_table(),
                 Plugin::Ipam => Ok(()),

@@ -275,30 +275,47 @@ pub(crate) fn resource(snapshot: &Snapshot, key: &Key) -> Option<Resource> {
     api::decode(&entry.key, &entry.value).ok()?.value
 }
 
-/// Refuses to work on a datastore that says it is not ready, or that no agent has set up.
-pub(crate) fn check_ready(snapshot: &Snapshot) -> Result<(), CniError> {
-    let information = match resource(snapshot, &Key::ClusterInformation) {
+/// Reads what [`check_ready`] and [`check_unlocked`] look at.
+pub(crate) fn readiness_query() -> Option<Query> {
+    api::key_text(&Key::ClusterInformation).map(Query::key)
+}
+
+fn information(snapshot: &Snapshot) -> Option<ClusterInformation> {
+    match resource(snapshot, &Key::ClusterInformation) {
         Some(Resource::ClusterInformation(information)) => Some(information),
-        _ => None,
-    };
-    match information {
-        Some(ClusterInformation {
-            datastore_ready: Some(true),
-            ..
-        }) => Ok(()),
-        Some(_) => Err(CniError::new(
-            Code::TryAgain,
-            "the datastore is not ready: ClusterInformation default has datastoreReady false",
-        )
-        .hint(
-            "a migration or upgrade may be under way; calicoctl datastore migrate unlock ends one",
-        )),
+        Some(_) | None => None,
+    }
+}
+
+/// Refuses to work on a datastore that does not say that it is ready, or that no agent has set up.
+pub(crate) fn check_ready(snapshot: &Snapshot) -> Result<(), CniError> {
+    match information(snapshot).map(|information| information.datastore_ready) {
+        Some(Some(true)) => Ok(()),
+        Some(Some(false) | None) => Err(not_ready()),
         None => Err(CniError::new(
             Code::TryAgain,
             "the datastore has no ClusterInformation yet",
         )
         .hint("calico-node makes it when it first runs; is it running?")),
     }
+}
+
+/// Refuses to take anything out of a datastore that is being moved: what was exported already would come back. One that says
+/// nothing is cleaned up all the same.
+pub(crate) fn check_unlocked(snapshot: &Snapshot) -> Result<(), CniError> {
+    match information(snapshot).and_then(|information| information.datastore_ready) {
+        Some(false) => Err(not_ready()),
+        Some(true) | None => Ok(()),
+    }
+}
+
+fn not_ready() -> CniError {
+    CniError::new(
+        Code::TryAgain,
+        "Calico is currently not ready to process requests: \
+         datastoreReady of ClusterInformation default is not true",
+    )
+    .hint("a migration or upgrade may be under way; calicoctl datastore migrate unlock ends one")
 }
 
 /// Identity and time of birth for an object about to be created.

@@ -7,7 +7,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use datastore::Query;
-use model::Key;
 
 use crate::conf::{MAX_BYTES, NetConf};
 use crate::environment::Variables;
@@ -36,8 +35,7 @@ pub(crate) fn connection(variables: Variables) -> Result<(), CniError> {
     };
     within(LIMIT, move || {
         let store = store::open(&conf, &variables)?;
-        let key = api::key_text(&Key::ClusterInformation);
-        let queries: Vec<Query> = key.into_iter().map(Query::key).collect();
+        let queries: Vec<Query> = store::readiness_query().into_iter().collect();
         store::check_ready(&store.read(&queries)?)
     })
     .map_err(|error| {

@@ -264,15 +264,6 @@ fn a_failed_add_leaves_nothing() {
     assert_eq!(code, 50);
     lab.write_table();
     lab.run("STATUS", &[], &conf).result();
-    let unready = ClusterInformation {
-        datastore_ready: Some(false),
-        ..ClusterInformation::default()
-    };
-    lab.put(
-        &Key::ClusterInformation,
-        &Resource::ClusterInformation(unready),
-    );
-    fails(11, "datastoreReady", text(&netns), "", &conf);
     fails(
         11,
         "datastore",
@@ -283,6 +274,39 @@ fn a_failed_add_leaves_nothing() {
             json!("/nonexistent/store.db"),
         )])),
     );
+}
+
+#[test]
+fn a_datastore_that_is_being_moved_is_left_alone() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    let netns = lab.container("a");
+    let netns = text(&netns);
+    let conf = lab.conf(&Conf::from([("cni.dev/valid-attachments", json!([]))]));
+    let added = lab.attach("ADD", "c1", netns, "", &conf).result();
+    let kept = || ["workloadendpoints", "/ipam/v2/"].map(|part| lab.objects(part));
+    let before = kept();
+    let say = |ready: bool| {
+        let information = ClusterInformation {
+            datastore_ready: Some(ready),
+            ..ClusterInformation::default()
+        };
+        let information = Resource::ClusterInformation(information);
+        lab.put(&Key::ClusterInformation, &information);
+    };
+    say(false);
+    for command in ["ADD", "DEL", "GC"] {
+        let (code, message) = lab.attach(command, "c1", netns, "", &conf).error();
+        let part = "Calico is currently not ready to process requests: datastoreReady";
+        assert!(code == 11 && message.contains(part), "{command}: {message}");
+    }
+    assert_eq!(kept(), before, "nothing was taken out of it");
+    say(true);
+    lab.attach("DEL", "c1", netns, "", &conf).result();
+    lab.assert_clean();
+    assert!(!added["ips"].is_null());
 }
 
 #[test]

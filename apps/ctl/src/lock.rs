@@ -2,9 +2,11 @@
 //! unlocked nothing is written but what a migration needs.
 //!
 //! The lock is looked at before the first write, and every transaction requires besides that ClusterInformation is as it was
-//! then: a write cannot slip in after an export began. A store that makes no transactions is only looked at before.
+//! then: a write cannot slip in after an export began. A store that makes no transactions is looked at again before a write
+//! when the last look is more than a second old.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use api::{Kind, Object};
 use datastore::{CommitError, CommitMode, Datastore, Revision, Write, block_on_ready};
@@ -16,13 +18,24 @@ use crate::outcome::{Failure, Status};
 /// How often a transaction is begun again because facts about the cluster changed that are not the lock.
 const TRIES: usize = 20;
 
+/// How old a look at the lock may be, where a write cannot be bound to it.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// Whether writes heed the lock.
 #[derive(Debug)]
 pub(crate) enum Gate {
-    /// They do; ClusterInformation was last seen at this revision, or absent.
-    Heeded(Cell<Option<Revision>>),
+    /// They do.
+    Heeded(Look),
     /// They need not: a migration, or a user who said so.
     Open,
+}
+
+/// The last look at ClusterInformation, which did not say that the datastore is locked.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Of which revision it was; `None` if it was absent.
+    revision: Cell<Option<Revision>>,
+    at: Cell<Instant>,
 }
 
 /// Why a transaction was not made.
@@ -53,13 +66,16 @@ pub(crate) fn locked() -> Failure {
 impl Gate {
     /// A gate that is open as long as the cluster's facts stay as they are.
     pub(crate) fn heeding(information: Option<&Object>) -> Gate {
-        Gate::Heeded(Cell::new(seen(information)))
+        Gate::Heeded(Look {
+            revision: Cell::new(seen(information)),
+            at: Cell::new(Instant::now()),
+        })
     }
 
     /// True if ClusterInformation is known to exist.
     pub(crate) fn has_seen_it(&self) -> bool {
         match self {
-            Gate::Heeded(revision) => revision.get().is_some(),
+            Gate::Heeded(look) => look.revision.get().is_some(),
             Gate::Open => false,
         }
     }
@@ -68,39 +84,52 @@ impl Gate {
     pub(crate) fn commit(&self, objects: &Objects, writes: &[Write]) -> Result<Revision, Refusal> {
         let commit = |writes: &[Write]| block_on_ready(objects.store().commit(writes));
         let key = api::store_key(Kind::ClusterInformation, None, "default");
-        let revision = match self {
-            Gate::Heeded(revision) if writes.iter().all(|write| *write.key != *key) => revision,
+        let look = match self {
+            Gate::Heeded(look) if writes.iter().all(|write| *write.key != *key) => look,
             Gate::Heeded(_) | Gate::Open => return commit(writes).map_err(Refusal::Commit),
         };
         match objects.store().capabilities().commit {
             CommitMode::Transaction { .. } => {}
-            CommitMode::OneByOne => return commit(writes).map_err(Refusal::Commit),
+            CommitMode::OneByOne => {
+                if look.at.get().elapsed() > FRESH {
+                    look.again(objects)?;
+                }
+                return commit(writes).map_err(Refusal::Commit);
+            }
         }
         let mut last = None;
         for _ in 0..TRIES {
-            let check = Write::check(key.as_str(), revision.get());
+            let check = Write::check(key.as_str(), look.revision.get());
             let all: Vec<Write> = std::iter::once(check)
                 .chain(writes.iter().cloned())
                 .collect();
             match commit(&all) {
                 Err(CommitError::Conflict { key: at, .. }) if *at == *key => {
-                    let information = objects
-                        .find(Kind::ClusterInformation, None, "default")
-                        .map_err(Refusal::Unknown)?;
-                    if information.as_ref().is_some_and(is_locked) {
-                        return Err(Refusal::Locked);
-                    }
-                    revision.set(seen(information.as_ref()));
+                    look.again(objects)?;
                     last = Some(CommitError::Conflict {
                         key: at,
                         expected: None,
-                        found: revision.get(),
+                        found: look.revision.get(),
                     });
                 }
                 done => return done.map_err(Refusal::Commit),
             }
         }
         Err(last.map_or(Refusal::Locked, Refusal::Commit))
+    }
+}
+
+impl Look {
+    fn again(&self, objects: &Objects) -> Result<(), Refusal> {
+        let information = objects
+            .find(Kind::ClusterInformation, None, "default")
+            .map_err(Refusal::Unknown)?;
+        if information.as_ref().is_some_and(is_locked) {
+            return Err(Refusal::Locked);
+        }
+        self.revision.set(seen(information.as_ref()));
+        self.at.set(Instant::now());
+        Ok(())
     }
 }
 

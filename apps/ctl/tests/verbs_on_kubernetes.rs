@@ -1,6 +1,7 @@
 //! The verbs on a real Kubernetes API server with our custom resources, with no more rights than our role gives.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use ctl::{Output, Session, run_with};
 use testkit::servers::{RealKubernetes, User};
@@ -16,8 +17,11 @@ const OBJECTS: &str = "\
 const TIER: &str =
     "{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}, spec: {order: 5}}";
 
+/// More than are written before a lock can be set.
+const MANY: usize = 5_000;
+
 /// Requests that every command begins with.
-const ASKED: [&str; 2] = ["get /apis", "get clusterinformations"];
+const ASKED: [&str; 1] = ["get clusterinformations"];
 
 /// Runs calicoctl with the rights of our role.
 struct Calicoctl {
@@ -162,6 +166,7 @@ fn verbs_on_kubernetes_as_on_a_file() {
     let pools = calicoctl.good(&["get", "ippools", "-o", "name"], "");
     assert_eq!(pools.lines().count(), 4, "{pools}");
     calicoctl.good(&["datastore", "migrate", "unlock"], "");
+    a_lock_stops_writes_under_way(&calicoctl, &cluster);
     calicoctl.good(&["ipam", "configure", "--strictaffinity=true"], "");
     calicoctl.good(&["ipam", "check"], "");
     assert!(
@@ -204,4 +209,27 @@ fn of_other_objects(calicoctl: &Calicoctl, cluster: &RealKubernetes) {
         code == 1 && err.contains("operation Delete is not supported on Node(none)"),
         "{err}"
     );
+}
+
+/// Nothing binds a write to the lock here, so it is looked at again and again.
+fn a_lock_stops_writes_under_way(calicoctl: &Calicoctl, cluster: &RealKubernetes) {
+    let sets: Vec<String> = (0..MANY)
+        .map(|n| format!("{{apiVersion: projectcalico.org/v3, kind: GlobalNetworkSet, metadata: {{name: s{n:05}}}}}"))
+        .collect();
+    let many = sets.join("\n---\n");
+    let first = ["get", "globalnetworksets.crd.projectcalico.org", "s00000"];
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| calicoctl.run(&["apply", "-f", "-"], &many));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !cluster.try_kubectl(&first, "").status.success() {
+            assert!(Instant::now() < deadline, "nothing is written");
+        }
+        calicoctl.good(&["datastore", "migrate", "lock"], "");
+        let (code, _, err) = writer.join().expect("it ends");
+        assert!(code == 1 && err.contains("is locked"), "{err}");
+    });
+    let written = calicoctl.good(&["get", "globalnetworksets", "-o", "name"], "");
+    let written = written.lines().count();
+    assert!((1..MANY).contains(&written), "{written} sets");
+    calicoctl.good(&["datastore", "migrate", "unlock"], "");
 }

@@ -287,27 +287,27 @@ impl Agent {
     }
 
     fn take_changes(&mut self) {
+        // What is half read may say anything.
+        if self.synced == Synced::NotYet {
+            return;
+        }
         let readiness = self.parameters.readiness();
         if readiness != self.readiness {
             self.readiness = readiness;
             match readiness {
                 Readiness::Ready => tracing::info!("the datastore is ready again"),
                 Readiness::Waiting => tracing::warn!(
-                    "ClusterInformation says that the datastore is not ready; the last policy stays in force until it is"
+                    "ClusterInformation does not say that the datastore is ready (datastoreReady): it is not ready; the last policy stays in force until it is"
                 ),
             }
         }
         if readiness == Readiness::Waiting {
             return;
         }
-        match self.synced {
-            Synced::NotYet => return,
-            Synced::Read => {
-                tracing::info!("datastore in sync");
-                self.synced = Synced::Yes;
-                self.probes.set_in_sync();
-            }
-            Synced::Yes => {}
+        if self.synced == Synced::Read {
+            tracing::info!("datastore in sync");
+            self.synced = Synced::Yes;
+            self.probes.set_in_sync();
         }
         let changes = self.graph.drain();
         if changes.is_empty() {

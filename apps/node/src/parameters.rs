@@ -14,7 +14,7 @@ use crate::settings::{self, Settings};
 pub enum Readiness {
     /// It may.
     Ready,
-    /// It is being moved or mended: the last policy stays in force.
+    /// It is being moved or mended, or says nothing of itself yet: the last policy stays in force.
     Waiting,
 }
 
@@ -57,7 +57,7 @@ impl Parameters {
             labels: Labels::default(),
             layers,
             objects: BTreeMap::new(),
-            readiness: Readiness::Ready,
+            readiness: Readiness::Waiting,
             told: Vec::new(),
             news: News::Some,
             level: settings.log_level.clone(),
@@ -89,11 +89,12 @@ impl Parameters {
             }
             (Key::ClusterInformation, Some(Resource::ClusterInformation(cluster))) => {
                 self.readiness = match cluster.datastore_ready {
-                    Some(false) => Readiness::Waiting,
-                    Some(true) | None => Readiness::Ready,
+                    Some(true) => Readiness::Ready,
+                    // As upstream: what does not say that it is ready is not.
+                    Some(false) | None => Readiness::Waiting,
                 };
             }
-            (Key::ClusterInformation, _) => self.readiness = Readiness::Ready,
+            (Key::ClusterInformation, _) => self.readiness = Readiness::Waiting,
             _ => {}
         }
     }

@@ -61,6 +61,7 @@ pub fn run(settings: &Settings, store: &AnyStore, host: &HostFacts) -> anyhow::R
         for object in builtin(settings, owner)? {
             create_missing(object, &snapshot, &mut writes)?;
         }
+        writes.extend(say_ready(&snapshot));
         if writes.is_empty() {
             return Ok(());
         }
@@ -111,6 +112,21 @@ fn create_missing(
         writes.push(Write::create(key, stamped(object)?.to_store_bytes()));
     }
     Ok(())
+}
+
+/// Facts about the cluster that do not say whether the datastore is ready say so from now on, as upstream has it; one that is
+/// locked stays so.
+fn say_ready(snapshot: &Snapshot) -> Option<Write> {
+    let key = api::store_key(Kind::ClusterInformation, None, "default");
+    let entry = snapshot.get(&key)?;
+    let mut object = Object::from_store(&key, &entry.value, entry.revision.get()).ok()?;
+    let said = object.pointer("/spec/datastoreReady");
+    if said.is_some_and(|said| !said.is_null()) {
+        return None;
+    }
+    let spec = object.spec_mut();
+    spec.insert("datastoreReady".into(), json!(true));
+    Some(Write::update(key, object.to_store_bytes(), entry.revision))
 }
 
 /// What kind of cluster this is, as upstream tells it: from the environment, and that the store is Kubernetes.

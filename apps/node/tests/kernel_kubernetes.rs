@@ -133,6 +133,7 @@ fn what_kubectl_changes_packets_obey() {
 
     policy_follows(&server, &client, &other);
     service_follows(&server, &other);
+    not_ready(&host, &server, &other);
     outage(&host, &mut server, &client, &other);
     client.end();
     other.end();
@@ -174,25 +175,9 @@ fn policy_follows(server: &RealKubernetes, client: &agent::Stream, other: &agent
     });
     assert!(!flows(other));
     // The pods' labels change.
-    server.kubectl(&[
-        "-n",
-        "red",
-        "label",
-        "--overwrite",
-        "pod",
-        "pod2",
-        "role=client",
-    ]);
+    label(server, "pod2", "client");
     until("the pod's label lets it in", LONG, || flows(other));
-    server.kubectl(&[
-        "-n",
-        "red",
-        "label",
-        "--overwrite",
-        "pod",
-        "pod0",
-        "role=other",
-    ]);
+    label(server, "pod0", "other");
     until("the pod's label shuts it out", LONG, || !flows(client));
 }
 
@@ -238,6 +223,33 @@ fn service_follows(server: &RealKubernetes, client: &agent::Stream) {
         "default.to-db",
     ]);
     until("without the policy packets pass", LONG, || flows(client));
+}
+
+/// While the datastore is locked the last policy stays in force.
+fn not_ready(host: &Host, server: &RealKubernetes, other: &agent::Stream) {
+    let say = |ready: &str| {
+        let spec = format!(r#"{{"spec": {{"datastoreReady": {ready}}}}}"#);
+        let cluster = "clusterinformations.crd.projectcalico.org";
+        server.kubectl(&["patch", cluster, "default", "--type=merge", "-p", &spec]);
+    };
+    // What says nothing is no more ready than what says no.
+    for (times, locked) in [(1, "false"), (2, "null")] {
+        say(locked);
+        until("the agent waits", LONG, || {
+            host.log().matches("is not ready;").count() == times
+        });
+        label(server, "pod2", "other");
+        assert!(flows(other), "the last policy stays in force");
+        say("true");
+        until("the agent goes on", LONG, || !flows(other));
+        label(server, "pod2", "client");
+        until("the pod's label lets it in again", LONG, || flows(other));
+    }
+}
+
+fn label(server: &RealKubernetes, pod: &str, role: &str) {
+    let role = format!("role={role}");
+    server.kubectl(&["-n", "red", "label", "--overwrite", "pod", pod, &role]);
 }
 
 fn outage(host: &Host, server: &mut RealKubernetes, client: &agent::Stream, other: &agent::Stream) {
