@@ -1,35 +1,8 @@
-//! JSON as Go prints it, indented by two: the fields of objects and their metadata in Go's order, `<`, `>` and `&` escaped.
+//! JSON as Go prints it, indented by two: fields in the order of Go's structs, `<`, `>` and `&` escaped.
 
-use serde_json::{Map, Value};
-
-/// The order of an object's own fields.
-const OBJECT: [&str; 7] = [
-    "kind",
-    "apiVersion",
-    "metadata",
-    "spec",
-    "items",
-    "status",
-    "data",
-];
-/// The order of the fields of metadata.
-const METADATA: [&str; 15] = [
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
+use api::gotypes::{ANY, item_of, of_kind};
+use api::{CALICO_V3, GoPart, go_parts};
+use serde_json::Value;
 
 /// The value in lines, without a last line break.
 pub(crate) fn pretty(value: &Value) -> String {
@@ -39,26 +12,28 @@ pub(crate) fn pretty(value: &Value) -> String {
 /// The same as part of a value that has so many others around it; its first line is not indented.
 pub(crate) fn pretty_within(value: &Value, depth: usize) -> String {
     let mut out = String::new();
-    write(value, depth, &[], &mut out);
+    write(value, depth, ANY, &mut out);
     out
 }
 
-fn write(value: &Value, depth: usize, order: &[&str], out: &mut String) {
+/// Writes a value of a type; an object says of itself what it is.
+fn write(value: &Value, depth: usize, ty: &'static str, out: &mut String) {
     match value {
         Value::Object(map) if !map.is_empty() => {
-            let is_object = map.contains_key("kind") && map.contains_key("apiVersion");
-            let order = if is_object { &OBJECT[..] } else { order };
+            let has = |field: &str| map.get(field).and_then(Value::as_str);
+            let ty = match (has("kind"), has("apiVersion")) {
+                (Some(kind), Some(CALICO_V3)) => of_kind(kind),
+                // One that has the fields of all objects and nothing else is known of.
+                (Some(_), Some(_)) => of_kind(""),
+                (_, _) => ty,
+            };
             out.push('{');
-            for (index, (key, value)) in ordered(map, order).into_iter().enumerate() {
+            for (index, part) in go_parts(ty, map).into_iter().enumerate() {
+                let GoPart { key, value, ty } = part;
                 separate(index, depth + 1, out);
                 text(key, out);
                 out.push_str(": ");
-                let inner = if is_object && key == "metadata" {
-                    &METADATA[..]
-                } else {
-                    &[]
-                };
-                write(value, depth + 1, inner, out);
+                write(&value, depth + 1, ty, out);
             }
             end('}', depth, out);
         }
@@ -66,7 +41,7 @@ fn write(value: &Value, depth: usize, order: &[&str], out: &mut String) {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
                 separate(index, depth + 1, out);
-                write(item, depth + 1, &[], out);
+                write(item, depth + 1, item_of(ty), out);
             }
             end(']', depth, out);
         }
@@ -81,18 +56,6 @@ fn write(value: &Value, depth: usize, order: &[&str], out: &mut String) {
             out.push_str(&value.to_string())
         }
     }
-}
-
-fn ordered<'a>(map: &'a Map<String, Value>, order: &[&str]) -> Vec<(&'a String, &'a Value)> {
-    let mut entries: Vec<(&String, &Value)> = map.iter().collect();
-    let place = |key: &str| {
-        order
-            .iter()
-            .position(|known| *known == key)
-            .unwrap_or(order.len())
-    };
-    entries.sort_by(|a, b| place(a.0).cmp(&place(b.0)).then_with(|| a.0.cmp(b.0)));
-    entries
 }
 
 fn separate(index: usize, depth: usize, out: &mut String) {

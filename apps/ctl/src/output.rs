@@ -410,7 +410,7 @@ impl Found {
         let mut values = Vec::new();
         // Keeping a value cannot fail.
         let _ = self.each(damaged, &mut |object| {
-            values.push(object.into_value());
+            values.push(object.into_shown());
             Ok(())
         });
         match self {
@@ -458,7 +458,7 @@ fn yaml_list(
     let mut separator = "\n";
     survey.each(damaged, &mut |object| {
         session.print(std::mem::take(&mut separator))?;
-        session.print(&to_yaml(&json!([object.into_value()])))
+        session.print(&to_yaml(&json!([object.into_shown()])))
     })?;
     if !separator.is_empty() {
         session.line(" []")?;
@@ -474,16 +474,17 @@ fn json_list(
     damaged: &mut Vec<String>,
     session: &mut Session<'_>,
 ) -> Result<(), Failure> {
-    let head = pretty(&list_head(kind, survey));
-    session.print(head.strip_suffix("\n}").unwrap_or(&head))?;
-    session.print(",\n  \"items\": [")?;
+    let mut head = list_head(kind, survey);
+    head["items"] = json!([]);
+    let head = pretty(&head);
+    session.print(head.strip_suffix("]\n}").unwrap_or(&head))?;
     let mut separator = "\n    ";
     let mut count = 0_usize;
     survey.each(damaged, &mut |object| {
         session.print(separator)?;
         separator = ",\n    ";
         count += 1;
-        session.print(&pretty_within(&object.into_value(), 2))
+        session.print(&pretty_within(&object.into_shown(), 2))
     })?;
     session.print(if count == 0 { "]\n}" } else { "\n  ]\n}" })
 }

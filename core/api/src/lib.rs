@@ -5,7 +5,9 @@ mod decode;
 mod defaults;
 mod encode;
 mod fields;
+mod goform;
 mod gojson;
+pub mod gotypes;
 mod ipam_form;
 mod key;
 mod kind;
@@ -26,6 +28,7 @@ pub use decode::{decode, decode_absent};
 pub use encode::{
     EncodeError, built_in_objects, encode, key_text, merge, network_profile, object_of,
 };
+pub use goform::{Part as GoPart, duration as go_duration, parts as go_parts};
 pub use key::{
     RESOURCES, StoreKey, cidr_name, host_affinities_prefix, name_cidr, parse_store_key, store_key,
     store_prefix, store_prefixes,

@@ -3,6 +3,7 @@
 use model::Labels;
 use serde_json::{Map, Value};
 
+use crate::goform;
 use crate::gojson;
 use crate::ipam_form;
 use crate::key::{StoreKey, parse_store_key, store_key};
@@ -88,23 +89,26 @@ impl Object {
         Ok(object)
     }
 
-    /// The bytes to store: without `metadata.resourceVersion` and `selfLink`, encoded as Go encodes; policies with their name in
-    /// an annotation, as upstream keeps them.
-    ///
-    /// Fields are in the order of their names, which is not always the order in which upstream's structs have them.
+    /// The bytes to store, which are upstream's: without `metadata.resourceVersion` and `selfLink`, encoded as Go encodes its
+    /// structs; policies with their name in an annotation.
     pub fn to_store_bytes(&self) -> Vec<u8> {
         if let Some(bytes) = ipam_form::store_bytes(self) {
             return bytes;
         }
-        let mut value = self.value.clone();
-        if let Some(Value::Object(meta)) = value.get_mut("metadata") {
-            meta.remove("resourceVersion");
-            meta.remove("selfLink");
+        goform::to_vec(goform::go_type(self.kind), &self.kept())
+    }
+
+    /// The same content as it is, with fields in the order of their names: cheaper, for entries that are only read.
+    pub(crate) fn to_plain_bytes(&self) -> Vec<u8> {
+        if let Some(bytes) = ipam_form::store_bytes(self) {
+            return bytes;
         }
-        if self.kind.has_tier() {
-            older::keep(&mut value);
-        }
-        gojson::to_vec(&Value::Object(value))
+        gojson::to_vec(&self.kept())
+    }
+
+    /// The object as upstream shows it: what Go's structs always have is there, and nothing that is empty.
+    pub fn into_shown(self) -> Value {
+        goform::normal(goform::go_type(self.kind), Value::Object(self.value))
     }
 
     /// The object's kind.
@@ -233,6 +237,19 @@ impl Object {
         object_at(self.metadata_mut(), "labels")
             .remove(key)
             .is_some()
+    }
+
+    /// What is kept of the object in a store.
+    fn kept(&self) -> Map<String, Value> {
+        let mut value = self.value.clone();
+        if let Some(Value::Object(meta)) = value.get_mut("metadata") {
+            meta.remove("resourceVersion");
+            meta.remove("selfLink");
+        }
+        if self.kind.has_tier() {
+            older::keep(&mut value);
+        }
+        value
     }
 
     fn set_type(&mut self) {

@@ -378,6 +378,19 @@ impl<'a> Fields<'a> {
         self.read(field, read)
     }
 
+    /// A list that must be given, and may be empty: Go leaves an empty one out when it stores the object.
+    pub(crate) fn required_list<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(Item<'_>) -> Option<Vec<T>>,
+    ) -> Option<Vec<T>> {
+        if self.has(field) || self.reader.is_admission() {
+            return self.required(field, read);
+        }
+        self.asked.push(field);
+        Some(Vec::new())
+    }
+
     /// A string; absent is empty, as in Go.
     pub(crate) fn text(&mut self, field: &'static str) -> &'a str {
         self.asked.push(field);

@@ -35,6 +35,32 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// A duration as Go prints it: 90 seconds are `1m30s`.
+pub fn format_duration(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    if seconds == 0 && nanos > 0 {
+        let unit = [(1_000_000, 6, "ms"), (1_000, 3, "µs"), (1, 0, "ns")];
+        let (size, places, name) = unit
+            .into_iter()
+            .find(|(size, ..)| nanos >= *size)
+            .unwrap_or((1, 0, "ns"));
+        let rest = format!("{:0places$}", nanos % size);
+        let rest = rest.trim_end_matches('0');
+        let point = if rest.is_empty() { "" } else { "." };
+        return format!("{}{point}{rest}{name}", nanos / size);
+    }
+    let rest = format!("{nanos:09}");
+    let rest = rest.trim_end_matches('0');
+    let point = if rest.is_empty() { "" } else { "." };
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let seconds = format!("{seconds}{point}{rest}s");
+    match (hours, minutes) {
+        (0, 0) => seconds,
+        (0, minutes) => format!("{minutes}m{seconds}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +82,24 @@ mod tests {
         }
         for bad in ["", "90", "s", "-1s", "1x", "1s2", "1..s", "ms"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn prints_as_go_prints() {
+        for (text, expected) in [
+            ("90s", "1m30s"),
+            ("0s", "0s"),
+            ("1h", "1h0m0s"),
+            ("1.5s", "1.5s"),
+            ("1500ms", "1.5s"),
+            ("250ms", "250ms"),
+            ("1500us", "1.5ms"),
+        ] {
+            assert_eq!(
+                parse_duration(text).map(format_duration).as_deref(),
+                Some(expected)
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ mod resolve;
 mod table;
 mod value;
 
-pub use duration::parse_duration;
+pub use duration::{format_duration, parse_duration};
 pub use file::{Entry, FileError, parse_file};
 pub use resolve::{Config, Explanation, Layers, Setting, Source, Warning};
 pub use table::{Change, Param, Reach, Row, Zero};

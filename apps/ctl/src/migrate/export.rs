@@ -66,7 +66,7 @@ pub(super) fn export<S: Datastore>(
         export.list(kind, session)?;
     }
     session.line("===")?;
-    session.line(pretty(&information.into_value()))?;
+    session.line(pretty(&information.into_shown()))?;
     session.line("===")?;
     export.last_part(session)?;
     export.progress.end(session);
@@ -186,7 +186,7 @@ impl<S: Datastore> Export<'_, S> {
                 session.print(&format!("apiVersion: {}\nitems:\n", kind.api_version()))?;
             }
             self.progress.step(1, session);
-            let value = object.into_value();
+            let value = object.into_shown();
             self.seals.add(kind, &seal::of_object(&value));
             let text = item(value);
             session.print(&text)?;
@@ -253,7 +253,7 @@ impl<S: Datastore> Export<'_, S> {
             if let Some(object) = object {
                 self.progress.step(1, session);
                 let kind = object.kind();
-                let value = object.into_value();
+                let value = object.into_shown();
                 self.seals.add(kind, &seal::of_object(&value));
                 session.print(&writer.beside(&value))?;
             }

@@ -54,7 +54,7 @@ impl Prepared {
         Ok(Prepared {
             kind: object.kind(),
             key: object.store_key(),
-            digest: seal::of_object(&Value::Object(object.value().clone())),
+            digest: seal::of_object(&object.clone().into_shown()),
             content: Content::Object(Box::new(object)),
         })
     }
@@ -104,7 +104,7 @@ impl Prepared {
         }
         // What an object's author says of its status, no API server takes.
         own.value_mut().remove("status");
-        covers(&there.into_value(), &own.into_value())
+        covers(&there.into_shown(), &own.into_shown())
     }
 
     /// The write that brings it into the store.
@@ -148,7 +148,7 @@ pub(super) fn of_stored(kind: Kind, entry: &Entry) -> Result<Digest, Failure> {
     }
     let object = Object::from_store(&entry.key, &entry.value, entry.revision.get())
         .map_err(|error| damaged(&error))?;
-    Ok(seal::of_object(&object.into_value()))
+    Ok(seal::of_object(&object.into_shown()))
 }
 
 fn of_stored_ipam(key: &str, bytes: &[u8]) -> Result<Digest, serde_json::Error> {

@@ -1,7 +1,7 @@
 //! Go's text/template, as far as `calicoctl get -o go-template` goes: what upstream's templates print, ours print.
 //!
 //! A template sees what upstream's sees: a list of objects and of lists of objects, whose fields have their names in Go
-//! (`.ObjectMeta.Name`, `.Spec.CIDR`; [`types`] has them all) and their zero values where they are not set. The names that
+//! (`.ObjectMeta.Name`, `.Spec.CIDR`; [`api::gotypes`] has them all) and their zero values where they are not set. The names that
 //! files have (`.metadata.name`, `.spec.cidr`) are understood as well. Pointers are followed where Go would print an address
 //! or refuse a comparison. What upstream refuses since it is no valid YAML is printed.
 //!
@@ -15,7 +15,6 @@ mod parse;
 mod print;
 mod quote;
 mod tree;
-mod types;
 mod value;
 
 #[cfg(test)]
@@ -106,7 +105,7 @@ fn document(json: &Value) -> Val<'_> {
     let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let kind = text("kind");
     let ty = if text("apiVersion") == api::CALICO_V3 {
-        types::of_kind(kind)
+        api::gotypes::of_kind(kind)
     } else if kind.ends_with("List") {
         "*unstructured.List"
     } else {

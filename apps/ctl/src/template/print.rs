@@ -1,7 +1,7 @@
 //! Values as Go's `fmt` prints them.
 
 use super::quote::{quote, quote_char};
-use super::value::{Val, View};
+use super::value::{InJson as _, Val, View};
 use crate::columns::go_float;
 
 /// `%v`. Where Go would print the address of what a pointer leads to, this prints what is there.
@@ -58,12 +58,12 @@ fn nil(ty: &str) -> &'static str {
 }
 
 fn embedded(
-    field: &super::types::Field,
+    field: &api::gotypes::Field,
     object: Option<&serde_json::Map<String, serde_json::Value>>,
     out: &mut String,
 ) {
     out.push('{');
-    separated(super::types::fields(field.ty).iter(), out, |field, out| {
+    separated(api::gotypes::fields(field.ty).iter(), out, |field, out| {
         write(&field.value(object), out);
     });
     out.push('}');

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::types::{self, ANY, Field, Place, Shape};
+use api::gotypes::{self as types, ANY, Field, Place, Shape};
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -251,9 +251,16 @@ fn in_json<'d>(
     })
 }
 
-impl Field {
-    /// The field's value in an object.
-    pub(super) fn value<'d>(&self, object: Option<&'d Map<String, Json>>) -> Val<'d> {
+/// A field, in an object of its struct.
+pub(super) trait InJson {
+    /// The field's value.
+    fn value<'d>(&self, object: Option<&'d Map<String, Json>>) -> Val<'d>;
+    /// The JSON object that has the fields of an embedded struct.
+    fn object<'d>(&self, object: Option<&'d Map<String, Json>>) -> Option<&'d Map<String, Json>>;
+}
+
+impl InJson for Field {
+    fn value<'d>(&self, object: Option<&'d Map<String, Json>>) -> Val<'d> {
         match self.json {
             Some(name) => Val::Data {
                 ty: self.ty,
@@ -263,11 +270,7 @@ impl Field {
         }
     }
 
-    /// The JSON object that has the fields of an embedded struct.
-    pub(super) fn object<'d>(
-        &self,
-        object: Option<&'d Map<String, Json>>,
-    ) -> Option<&'d Map<String, Json>> {
+    fn object<'d>(&self, object: Option<&'d Map<String, Json>>) -> Option<&'d Map<String, Json>> {
         match self.json {
             Some(name) => object?.get(name)?.as_object(),
             None => object,
@@ -297,7 +300,9 @@ where
     match (shape, json) {
         (Shape::Pointer(inner), _) => data(inner, Some(json)),
         (Shape::Time, Json::String(text)) => View::Named(Named::Time, time(text)),
-        (Shape::Duration, Json::String(text)) => View::Named(Named::Duration, duration(text)),
+        (Shape::Duration, Json::String(text)) => {
+            View::Named(Named::Duration, api::go_duration(text))
+        }
         (Shape::Mixed, Json::String(text)) => View::Named(Named::Mixed, text.clone()),
         (Shape::Mixed, Json::Number(number)) => View::Named(Named::Mixed, number.to_string()),
         (Shape::Struct(fields), Json::Object(map)) => View::Struct(fields, Some(map)),
@@ -351,55 +356,5 @@ fn time(text: &str) -> String {
     match parts {
         Some((date, clock)) => format!("{date} {clock} +0000 UTC"),
         None => text.to_owned(),
-    }
-}
-
-/// A duration as Go prints it: `90s` is `1m30s`.
-fn duration(text: &str) -> String {
-    let Some(duration) = config::parse_duration(text) else {
-        return text.to_owned();
-    };
-    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
-    if seconds == 0 && nanos > 0 {
-        let unit = [(1_000_000, 6, "ms"), (1_000, 3, "µs"), (1, 0, "ns")];
-        let (size, places, name) = unit
-            .into_iter()
-            .find(|(size, ..)| nanos >= *size)
-            .unwrap_or((1, 0, "ns"));
-        let rest = format!("{:0places$}", nanos % size);
-        let rest = rest.trim_end_matches('0');
-        let point = if rest.is_empty() { "" } else { "." };
-        return format!("{}{point}{rest}{name}", nanos / size);
-    }
-    let rest = format!("{nanos:09}");
-    let rest = rest.trim_end_matches('0');
-    let point = if rest.is_empty() { "" } else { "." };
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let seconds = format!("{seconds}{point}{rest}s");
-    match (hours, minutes) {
-        (0, 0) => seconds,
-        (0, minutes) => format!("{minutes}m{seconds}"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_as_go_prints_them() {
-        for (text, expected) in [
-            ("90s", "1m30s"),
-            ("0s", "0s"),
-            ("1h", "1h0m0s"),
-            ("1.5s", "1.5s"),
-            ("1500ms", "1.5s"),
-            ("250ms", "250ms"),
-            ("1500us", "1.5ms"),
-            ("bogus", "bogus"),
-        ] {
-            assert_eq!(duration(text), expected);
-        }
     }
 }

@@ -120,7 +120,7 @@ fn pattern(item: Item<'_>) -> Option<()> {
 pub(crate) fn node_status(fields: &mut Fields<'_>) {
     required_spec(fields, |fields| {
         fields.required("node", name);
-        fields.required("classes", |item| {
+        fields.required_list("classes", |item| {
             distinct(&item);
             item.list(|item| item.word(&[("Agent", ()), ("BGP", ()), ("Routes", ())]))
         });

@@ -116,7 +116,7 @@ pub fn read(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
         object: name,
         revision,
         key: Some(key),
-        value: (!is_deleted).then(|| object.to_store_bytes()),
+        value: (!is_deleted).then(|| object.to_plain_bytes()),
         problems,
     })
 }
@@ -186,7 +186,7 @@ fn read_pod(collection: Collection, bytes: &[u8]) -> Result<Reading, Unreadable>
         object,
         revision,
         key: endpoint.as_ref().map(Object::store_key),
-        value: endpoint.as_ref().map(Object::to_store_bytes),
+        value: endpoint.as_ref().map(Object::to_plain_bytes),
         problems,
     })
 }

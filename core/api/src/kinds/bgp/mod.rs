@@ -191,7 +191,7 @@ fn advertisements(
     let one = |item: Item<'_>| {
         item.object(|fields| {
             let net = fields.required("cidr", exact_cidr);
-            let communities = fields.required("communities", |item| {
+            let communities = fields.required_list("communities", |item| {
                 limit(&item, MAX_NET_COMMUNITIES);
                 item.list(named)
             });

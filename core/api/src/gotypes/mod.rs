@@ -1,4 +1,4 @@
-//! What templates take objects for: the Go types of upstream, whose fields they name.
+//! What upstream takes objects for: the Go types whose fields templates name, and whose encoding is in its store.
 //!
 //! One table, `types.txt`, has them all; a type is known by its text in Go, such as `*v3.IPPoolList` or `map[string]string`.
 
@@ -6,15 +6,20 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// A type of values of which nothing is known.
-pub(super) const ANY: &str = "any";
+pub const ANY: &str = "any";
 
 /// What a type is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Shape {
+pub enum Shape {
+    /// True or false.
     Bool,
+    /// A whole number.
     Int,
+    /// A whole number that is not negative.
     Uint,
+    /// A number.
     Float,
+    /// A string.
     Text,
     /// With the type it points to.
     Pointer(&'static str),
@@ -22,6 +27,7 @@ pub(super) enum Shape {
     Slice(&'static str),
     /// With the type of its values; keys are strings.
     Map(&'static str),
+    /// With its fields.
     Struct(&'static [Field]),
     /// A date with a time.
     Time,
@@ -35,17 +41,33 @@ pub(super) enum Shape {
 
 /// A field of a struct.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    pub(super) ty: &'static str,
+pub struct Field {
+    /// The name in Go.
+    pub name: &'static str,
+    /// The type in Go.
+    pub ty: &'static str,
     /// The name in JSON; `None` if the fields inside are the outer struct's in JSON too.
-    pub(super) json: Option<&'static str>,
-    pub(super) place: Place,
+    pub json: Option<&'static str>,
+    /// Whether it is reached by its name only.
+    pub place: Place,
+    /// When it is written to JSON.
+    pub written: Written,
+}
+
+/// When a field is written to JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// If there is something in it; structs, times and the like are written even so.
+    IfFilled,
+    /// If it has any value but its type's zero.
+    IfNonzero,
+    /// In any case.
+    Always,
 }
 
 /// How a field is part of its struct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// By its name only.
     Named,
     /// Its own fields are the struct's.
@@ -71,13 +93,18 @@ fn read(text: &'static str) -> BTreeMap<&'static str, Entry> {
                 let fields = Vec::new();
                 table.insert(name, Entry { form, fields });
             }
-            [name, ty, json] => {
+            [name, ty, json, rest @ ..] => {
                 let embedded = name.strip_prefix('+');
                 let field = Field {
                     name: embedded.unwrap_or(name),
                     ty,
                     json: Some(*json).filter(|json| *json != "."),
                     place: embedded.map_or(Place::Named, |_| Place::Embedded),
+                    written: match rest {
+                        ["always"] => Written::Always,
+                        ["nonzero"] => Written::IfNonzero,
+                        _ => Written::IfFilled,
+                    },
                 };
                 if let Some(entry) = table.get_mut(last) {
                     entry.fields.push(field);
@@ -90,7 +117,7 @@ fn read(text: &'static str) -> BTreeMap<&'static str, Entry> {
 }
 
 /// What a type is.
-pub(super) fn shape(ty: &'static str) -> Shape {
+pub fn shape(ty: &'static str) -> Shape {
     if let Some(inner) = ty.strip_prefix('*') {
         return Shape::Pointer(inner);
     }
@@ -115,8 +142,18 @@ pub(super) fn shape(ty: &'static str) -> Shape {
     }
 }
 
+/// The type that a pointer points to; any other type is itself.
+pub fn pointee(ty: &'static str) -> &'static str {
+    ty.strip_prefix('*').unwrap_or(ty)
+}
+
+/// The type of the items of a slice, or of a pointer to one; [`ANY`] for any other type.
+pub fn item_of(ty: &'static str) -> &'static str {
+    pointee(ty).strip_prefix("[]").unwrap_or(ANY)
+}
+
 /// The fields of a struct; none of any other type.
-pub(super) fn fields(ty: &'static str) -> &'static [Field] {
+pub fn fields(ty: &'static str) -> &'static [Field] {
     if let Shape::Struct(fields) = shape(ty) {
         fields
     } else {
@@ -125,7 +162,7 @@ pub(super) fn fields(ty: &'static str) -> &'static [Field] {
 }
 
 /// The pointer type of an object of a kind of Calico's, or of any other kind.
-pub(super) fn of_kind(kind: &str) -> &'static str {
+pub fn of_kind(kind: &str) -> &'static str {
     static POINTERS: LazyLock<BTreeMap<&'static str, String>> = LazyLock::new(|| {
         let named =
             |name: &&'static str| name.starts_with("v3.") || name.starts_with("internalapi.");
