@@ -111,7 +111,7 @@ fn a_sweep_asks_for_what_its_node_has() {
     );
     let read = asked.iter().filter(|one| *one == "get ipamblocks").count();
     assert!(read <= 2, "its one block, and again to write it: {asked:?}");
-    // Nothing is left to do: the affinities of each family, the configuration, and the block.
+    // Nothing is left to do: the affinities, the configuration, and the block are looked at.
     let (swept, asked) = sweep_within(Reach::OwnBlocks);
-    assert_eq!((swept, asked.len()), (0, 4), "{asked:?}");
+    assert_eq!((swept, asked.len()), (0, 3), "{asked:?}");
 }
