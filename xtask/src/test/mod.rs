@@ -106,8 +106,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     Ok(conclude(&tally, options.skips))
 }
 
-/// What a Kubernetes store does is asked of an older server too. Not what our definitions mean: it does not know the format of
-/// unsigned numbers (`uint32`), and takes an AS number of 4294967296.
+/// What a Kubernetes store does is asked of an older server too. Not what our definitions mean: it does not hold numbers to
+/// their format (`int32`), and takes an AS number of 4294967296.
 fn on_the_older_kubernetes(tally: &mut Tally, tests: &[TestBinary]) -> Result<()> {
     let older = setup::kubernetes::run(Release::Older);
     for test in tests.iter().filter(|test| ON_OLDER.contains(&&*test.label)) {
