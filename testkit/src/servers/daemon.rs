@@ -1,6 +1,8 @@
 //! One server process: started with its output in a file, killed without a word, awaited.
 
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::BuildHasher as _;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -84,17 +86,35 @@ fn tail(log: &Path) -> String {
     String::from_utf8_lossy(&text[start..]).into_owned()
 }
 
-/// Ports that nobody listens on at this moment, all different.
+/// Where servers listen: below the ports that Linux gives to outgoing connections (ip_local_port_range, ip-sysctl), since one
+/// of those could take the port between two starts of a server.
+const PORTS: std::ops::Range<u16> = 15_000..32_000;
+
+/// Ports that nobody listens on at this moment, all different, and drawn so that tests side by side seldom draw the same.
 pub(super) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
     let mut ports = [0; N];
-    // All are held until the last is known, else the kernel may give one out twice.
+    // All are held until the last is known: none is drawn twice.
     let mut held = Vec::new();
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = listen_somewhere()?;
         *port = listener.local_addr()?.port();
         held.push(listener);
     }
     Ok(ports)
+}
+
+fn listen_somewhere() -> io::Result<TcpListener> {
+    const TRIES: usize = 100;
+    let mut failed = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..TRIES {
+        let drawn = RandomState::new().hash_one(()) % u64::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(drawn).unwrap_or(0);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 /// A directory whose files are in memory where there is such a place: these servers wait for every write.
