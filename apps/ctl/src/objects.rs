@@ -51,7 +51,7 @@ pub(crate) struct Listing {
 #[derive(Debug)]
 pub(crate) struct Survey {
     pub(crate) revision: u64,
-    entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
 }
 
 impl Survey {

@@ -43,7 +43,10 @@ pub(crate) fn run(
             let namespace = (kind.is_namespaced() && !args.all_namespaces)
                 .then(|| namespace.unwrap_or("default"));
             let objects = connect(config, Purpose::Read, global, session)?;
-            let survey = objects.survey(kind, namespace)?;
+            let mut survey = objects.survey(kind, namespace)?;
+            if kind == Kind::Tier {
+                survey.entries.sort_by(|a, b| order(a).total_cmp(&order(b)));
+            }
             (objects, (vec![Found::List { kind, survey }], Vec::new()))
         }
         Some(word) => {
@@ -93,6 +96,13 @@ fn default_as_number(objects: &Objects) -> String {
             .unwrap_or_else(|| "64512".to_owned()),
         Err(_) => "unknown".to_owned(),
     }
+}
+
+/// A tier's place among those that are asked; one without an order comes last.
+fn order(entry: &datastore::Entry) -> f64 {
+    let tier: Option<Value> = serde_json::from_slice(&entry.value).ok();
+    let order = tier.as_ref().and_then(|tier| tier.pointer("/spec/order"));
+    order.and_then(Value::as_f64).unwrap_or(f64::INFINITY)
 }
 
 /// What is there is shown, whatever else is missing.

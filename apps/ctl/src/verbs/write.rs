@@ -177,10 +177,19 @@ fn all_at_once(
     // Pools are compared with the others that are there, which may be of this very file.
     let special =
         |object: &&Object| matches!(object.kind(), Kind::IpPool | Kind::ClusterInformation);
-    if valid.iter().any(special) {
+    let told_apart = |object: &&Object| existing == Existing::Refused && names_revision(object);
+    if valid.iter().any(special) || valid.iter().any(told_apart) {
         return Ok(0);
     }
     objects.write_all(&valid, existing)
+}
+
+/// True if the object says which revision it is meant to replace.
+fn names_revision(object: &Object) -> bool {
+    let revision = object.pointer("/metadata/resourceVersion");
+    revision
+        .and_then(serde_json::Value::as_str)
+        .is_some_and(|revision| !revision.is_empty())
 }
 
 /// One object's way into the store; `None` if it was left alone.
@@ -188,6 +197,15 @@ fn write(objects: &Objects, object: &Object, action: Action) -> Result<Option<()
     if object.kind() == Kind::ClusterInformation && action == Action::Apply {
         return Err(Failure::general(
             "operation apply is not supported on ClusterInformation: resource is readonly",
+        ));
+    }
+    if matches!(action, Action::Create(_)) && names_revision(object) {
+        return Err(Failure::new(
+            Status::Validation,
+            format!(
+                "{}: error with field metadata.resourceVersion (must not be set for a new object: leave it out)",
+                describe(object)
+            ),
         ));
     }
     match action {
