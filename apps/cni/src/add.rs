@@ -26,7 +26,7 @@ use crate::log::Log;
 use crate::pod_cidrs;
 use crate::pods;
 use crate::ready;
-use crate::result::{Interface, Outcome};
+use crate::result::{Address, Interface, Outcome};
 use crate::routes;
 use crate::store::{self, Store};
 use crate::told::Told;
@@ -163,7 +163,7 @@ impl Add<'_> {
             (None, Addresses::Any(_) | Addresses::Exactly(_)) => {
                 done.addresses = true;
                 from_others = delegate::add(&self.conf.ipam.kind, self.call, &told.stdin)?;
-                from_others.ips.iter().map(|ip| ip.addr()).collect()
+                from_others.ips.iter().map(|ip| ip.addr).collect()
             }
         };
         drop(lock);
@@ -391,7 +391,11 @@ impl Add<'_> {
                     sandbox: Some(self.call.netns.display().to_string()),
                 },
             ],
-            ips: endpoint.nets.clone(),
+            ips: endpoint
+                .nets
+                .iter()
+                .map(|net| Address::host(net.addr()))
+                .collect(),
             ..Outcome::default()
         }
     }

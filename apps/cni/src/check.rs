@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use model::Cidr;
+
 use crate::attachment;
 use crate::conf::NetConf;
 use crate::delegate;
@@ -50,7 +52,7 @@ pub(crate) fn check(
         )
     })?;
     for ip in &before.ips {
-        if !endpoint.nets.contains(ip) {
+        if !endpoint.nets.contains(&Cidr::host(ip.addr)) {
             return Err(CniError::new(
                 Code::Differs,
                 format!("address {ip} of prevResult is not in the endpoint"),

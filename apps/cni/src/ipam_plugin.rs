@@ -1,8 +1,10 @@
 //! `calico-ipam` as a plugin of its own, for main plugins other than ours.
 
 use datastore::Query;
+use ipam::assign::{Assigned, Want};
 use ipam::release::release_handles;
-use model::{Cidr, Key};
+use model::Key;
+use serde_json::json;
 
 use crate::attachment;
 use crate::conf::NetConf;
@@ -11,7 +13,7 @@ use crate::error::{CniError, Code};
 use crate::identity;
 use crate::lock;
 use crate::log::Log;
-use crate::result::Outcome;
+use crate::result::{Address, Outcome};
 use crate::store;
 use crate::wishes::Choice;
 
@@ -25,6 +27,8 @@ pub(crate) fn add(
     conf.check_name()?;
     let node = identity::node_name(conf)?;
     let wants = attachment::wants(conf, call, &Choice::default())?;
+    let exact = wants.iter().filter(|want| matches!(want, Want::Address(_)));
+    let exact = exact.count();
     let request = attachment::request(conf, call, &node, wants);
     let store = store::open(conf, variables)?;
     let mut machine = store.assignment(request);
@@ -35,10 +39,28 @@ pub(crate) fn add(
     store::check_ready(&snapshot)?;
     let assigned = store.run(machine, &[], Some(snapshot), &mut |_| Ok(Vec::new()))?;
     let assigned = assigned.map_err(|e| attachment::refusal(&e))?;
-    Ok(Outcome {
-        ips: assigned.iter().map(|one| Cidr::host(one.addr)).collect(),
+    Ok(outcome(&assigned, exact))
+}
+
+/// As upstream says it to main plugins: an address of its choice lies in its block, one of the caller's, which come first, is
+/// alone; and a route to each.
+fn outcome(assigned: &[Assigned], exact: usize) -> Outcome {
+    let address = |(number, one): (usize, &Assigned)| {
+        if number < exact {
+            return Address::host(one.addr);
+        }
+        Address {
+            addr: one.addr,
+            length: one.block.len(),
+        }
+    };
+    let ips: Vec<Address> = assigned.iter().enumerate().map(address).collect();
+    let routes = ips.iter().map(|ip| json!({"dst": ip.to_string()}));
+    Outcome {
+        routes: routes.collect(),
+        ips,
         ..Outcome::default()
-    })
+    }
 }
 
 /// Gives addresses back.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{Cidr, Mac};
+use model::{Family, Mac};
 use serde_json::{Map, Value, json};
 
 use crate::error::{CniError, Code};
@@ -86,13 +86,35 @@ pub(crate) struct Interface {
     pub(crate) sandbox: Option<String>,
 }
 
+/// An address of the container, and how much of it names its network: all of it, from our own main plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) addr: IpAddr,
+    /// Leading bits.
+    pub(crate) length: u8,
+}
+
+impl Address {
+    /// An address that shares its network with no other.
+    pub(crate) fn host(addr: IpAddr) -> Address {
+        let length = model::Cidr::host(addr).len();
+        Address { addr, length }
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.addr, self.length)
+    }
+}
+
 /// What an ADD made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) interfaces: Vec<Interface>,
     /// The container's addresses; on the last interface, if there is one.
-    pub(crate) ips: Vec<Cidr>,
-    /// What another IPAM plugin said of routes and name servers.
+    pub(crate) ips: Vec<Address>,
+    /// What an IPAM plugin says of routes, and another one of name servers.
     pub(crate) routes: Vec<Value>,
     pub(crate) dns: Map<String, Value>,
 }
@@ -117,10 +139,13 @@ impl Outcome {
             }
             Value::Object(object)
         };
-        let address = |ip: &Cidr| {
+        let address = |ip: &Address| {
             let mut object = Map::new();
             if version < Version::V1_0_0 {
-                object.insert("version".into(), ip.family().version().to_string().into());
+                object.insert(
+                    "version".into(),
+                    Family::of(ip.addr).version().to_string().into(),
+                );
             }
             if let Some(last) = self.interfaces.len().checked_sub(1) {
                 object.insert("interface".into(), last.into());
@@ -149,7 +174,7 @@ impl Outcome {
         let mut object = Map::new();
         object.insert("cniVersion".into(), version.text().into());
         for ip in &self.ips {
-            let field = if ip.family() == model::Family::V4 {
+            let field = if Family::of(ip.addr) == Family::V4 {
                 "ip4"
             } else {
                 "ip6"
@@ -190,7 +215,7 @@ impl Outcome {
                 .unwrap_or("")
                 .parse()
                 .map_err(|_| bad("has an address that is none"))?;
-            ips.push(Cidr::host(addr));
+            ips.push(Address::host(addr));
         }
         let listed = list("interfaces");
         let interfaces = listed.iter().map(|one| Interface {
@@ -234,8 +259,8 @@ mod tests {
                 },
             ],
             ips: vec![
-                "10.0.0.1/32".parse().unwrap(),
-                "fd00::1/128".parse().unwrap(),
+                Address::host("10.0.0.1".parse().unwrap()),
+                Address::host("fd00::1".parse().unwrap()),
             ],
             ..Outcome::default()
         };

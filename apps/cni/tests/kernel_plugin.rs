@@ -447,7 +447,16 @@ fn the_ipam_plugin_alone() {
         lab.run(command, &environment, &conf)
     };
     let result = call("ADD").result();
-    assert_eq!(result["ips"].as_array().map(Vec::len), Some(2));
+    let ips = result["ips"].as_array().expect("addresses");
+    assert_eq!(ips.len(), 2);
+    for (ip, route) in ips.iter().zip(result["routes"].as_array().expect("routes")) {
+        let address = ip["address"].as_str().expect("text");
+        assert!(
+            address.ends_with("/26") || address.ends_with("/122"),
+            "{address}"
+        );
+        assert_eq!(route["dst"], ip["address"]);
+    }
     assert_eq!(result.get("interfaces"), None);
     assert_eq!(lab.links(), []);
     call("CHECK").result();

@@ -2,8 +2,8 @@
 
 use api::{Intent, Kind, Object};
 use datastore::{
-    AnyStore, CommitError, CommitMode, Datastore, Entry, Query, Revision, StoreChoice, StoreKind,
-    Write, block_on_ready,
+    AnyStore, CommitError, CommitMode, Datastore, Entry, Query, Revision, StoreChoice, Write,
+    block_on_ready,
 };
 use serde_json::Value;
 
@@ -315,10 +315,6 @@ impl Objects {
             return Ok(());
         }
         let mut wanted = api::built_in_objects();
-        if self.choice.kind == StoreKind::Kubernetes {
-            // The built-in profile is part of that store, which keeps no profiles.
-            wanted.retain(|object| object.kind() != Kind::Profile);
-        }
         let mut information = Object::new(Kind::ClusterInformation, None, "default");
         let spec = information.spec_mut();
         spec.insert(

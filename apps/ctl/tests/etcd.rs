@@ -62,6 +62,46 @@ fn namespaces_and_accounts_are_kept_as_profiles() {
 }
 
 #[test]
+fn the_default_profile_is_there_and_never_kept() {
+    let Some(server) = RealEtcd::start(Guard::Open) else {
+        return;
+    };
+    let lab = Lab::new();
+    let url = server.url();
+    let run =
+        |args: &[&str], stdin: &str| lab.in_environment(args, stdin, &[("ETCD_ENDPOINTS", &url)]);
+    let kept = || {
+        server.etcdctl(&[
+            "get",
+            "--prefix",
+            "--keys-only",
+            "/calico/resources/v3/projectcalico.org/profiles/",
+        ])
+    };
+    assert_eq!(run(&["apply", "-f", "-"], NAMESPACE).code, 0);
+    let listed = run(&["get", "profiles"], "").out;
+    let name = "projectcalico-default-allow";
+    assert_eq!(listed.matches(name).count(), 1, "{listed}");
+    assert!(!kept().contains(name), "{}", kept());
+    // Another client stored it all the same: it is still one, and says what it says.
+    let key = format!("/calico/resources/v3/projectcalico.org/profiles/{name}");
+    let value = format!(
+        "{{\"apiVersion\":\"projectcalico.org/v3\",\"kind\":\"Profile\",\"metadata\":{{\"name\":\"{name}\"}},\"spec\":{{}}}}"
+    );
+    server.etcdctl(&["put", &key, &value]);
+    let shown = run(&["get", "profile", name, "-o", "yaml"], "").out;
+    assert!(shown.contains("action: Allow"), "{shown}");
+    assert_eq!(run(&["get", "profiles"], "").out.matches(name).count(), 1);
+    let labelled = run(&["label", "profile", name, "a=b"], "");
+    assert_ne!(labelled.code, 0, "{}", labelled.out);
+    assert!(
+        labelled.err.contains("cannot be updated"),
+        "{}",
+        labelled.err
+    );
+}
+
+#[test]
 fn a_configuration_file_names_the_store() {
     let Some(server) = RealEtcd::start(Guard::Tls) else {
         return;

@@ -51,6 +51,15 @@ pub struct Follow {
     probes: Arc<Probes>,
     said: Said,
     lists: u64,
+    /// The profile that every cluster has, whatever its store keeps: first of all that is taken in, and never again.
+    default_profile: Update,
+    begun: bool,
+}
+
+fn default_profile() -> anyhow::Result<Update> {
+    let profile = api::default_profile();
+    api::decode(&profile.store_key(), &profile.to_store_bytes())
+        .map_err(|invalid| anyhow::anyhow!("the default profile: {:?}", invalid.problems))
 }
 
 /// What the log has last said of the datastore.
@@ -76,11 +85,16 @@ impl Follow {
             probes,
             said: Said::Well,
             lists: 0,
+            default_profile: default_profile()?,
+            begun: false,
         })
     }
 
     /// Takes in all there is.
     pub fn take(&mut self, mut take: impl FnMut(Taken)) {
+        if !std::mem::replace(&mut self.begun, true) {
+            take(Taken::Update(Box::new(self.default_profile.clone())));
+        }
         loop {
             let events = self.updates.poll();
             if events.is_empty() {
@@ -88,6 +102,7 @@ impl Follow {
             }
             for event in events {
                 match event {
+                    UpdateEvent::Update(update) if update.key == self.default_profile.key => {}
                     UpdateEvent::Update(update) => {
                         self.probes.metrics.updates.inc();
                         take(Taken::Update(update));
@@ -151,5 +166,37 @@ impl Follow {
 impl AsFd for Follow {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.updates.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use datastore::{MemoryStore, Write, block_on_ready};
+
+    use super::*;
+
+    #[test]
+    fn the_default_profile_is_there_whatever_the_store_keeps() {
+        let store = MemoryStore::new();
+        let key = api::default_profile().store_key();
+        let other = br#"{"metadata":{"name":"projectcalico-default-allow"},"spec":{}}"#;
+        let writes = [Write::put(key.as_str(), other.to_vec())];
+        block_on_ready(store.commit(&writes)).expect("a commit");
+        let probes = Probes::new(Instant::now()).expect("probes");
+        let mut follow = Follow::new(&AnyStore::Memory(store), probes).expect("a feed");
+        let mut taken = Vec::new();
+        while !follow.is_in_sync() {
+            follow.take(|one| taken.push(one));
+        }
+        let updates: Vec<_> = taken
+            .iter()
+            .filter_map(|one| match one {
+                Taken::Update(update) => Some(&**update),
+                Taken::InSync => None,
+            })
+            .collect();
+        assert_eq!(updates, [&default_profile().expect("it is valid")]);
     }
 }

@@ -574,11 +574,17 @@ pub fn built_in_objects() -> Vec<Object> {
         spec.insert("defaultAction".to_owned(), action.into());
         objects.push(tier);
     }
+    objects.push(default_profile());
+    objects
+}
+
+/// The profile that allows everything. Datastores of etcd and of Kubernetes have it without keeping it, as upstream's client
+/// does: what it says cannot be changed.
+pub fn default_profile() -> Object {
     let mut profile = Object::new(Kind::Profile, None, DEFAULT_ALLOW);
     let spec = profile.spec_mut();
     for direction in ["ingress", "egress"] {
         spec.insert(direction.to_owned(), json!([{"action": "Allow"}]));
     }
-    objects.push(profile);
-    objects
+    profile
 }

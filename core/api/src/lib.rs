@@ -26,7 +26,8 @@ mod sha1;
 pub use admit::{AdmitOptions, admit, admit_labels, admit_update, expand_list, refuse_delete};
 pub use decode::{decode, decode_absent};
 pub use encode::{
-    EncodeError, built_in_objects, encode, key_text, merge, network_profile, object_of,
+    EncodeError, built_in_objects, default_profile, encode, key_text, merge, network_profile,
+    object_of,
 };
 pub use goform::{Part as GoPart, duration as go_duration, parts as go_parts};
 pub use key::{

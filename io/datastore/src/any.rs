@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::built_in;
 use crate::{
     Capabilities, CommitError, Datastore, EmbeddedStore, EtcdStore, Feed, KubernetesStore,
     MemoryStore, Query, ReadError, Revision, Snapshot, Stats, Watch, WatchError, Write,
@@ -22,12 +23,14 @@ pub enum AnyStore {
 
 impl Datastore for AnyStore {
     async fn read(&self, queries: &[Query]) -> Result<Snapshot, ReadError> {
-        match self {
-            Self::Embedded(store) => store.read(queries).await,
-            Self::Etcd(store) => store.read(queries).await,
-            Self::Kubernetes(store) => store.read(queries).await,
-            Self::Memory(store) => store.read(queries).await,
-        }
+        let mut snapshot = match self {
+            Self::Embedded(store) => return store.read(queries).await,
+            Self::Memory(store) => return store.read(queries).await,
+            Self::Etcd(store) => store.read(queries).await?,
+            Self::Kubernetes(store) => store.read(queries).await?,
+        };
+        built_in::supply(queries, &mut snapshot);
+        Ok(snapshot)
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<Revision, CommitError> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod any;
+mod built_in;
 mod choose;
 mod drive;
 mod embedded;

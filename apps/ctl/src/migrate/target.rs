@@ -183,9 +183,11 @@ impl<'a, S: Datastore> Target<'a, S> {
 
     /// Makes what every cluster has and the file has not.
     pub(super) fn built_in(&mut self) -> Result<(), Failure> {
+        let profile = api::default_profile().store_key();
+        // Network stores have it without keeping it.
+        let lacks_profile = self.store.read(&[Query::key(profile)])?.entries.is_empty();
         for object in api::built_in_objects() {
-            // There, profiles are what namespaces and service accounts have.
-            if self.nature == Nature::Kubernetes && object.kind() == Kind::Profile {
+            if object.kind() == Kind::Profile && !lacks_profile {
                 continue;
             }
             match self.locked_commit(&[born(&object)?])? {
@@ -326,11 +328,12 @@ impl<'a, S: Datastore> Target<'a, S> {
             Nature::Plain => of_stored(one.kind, entry).is_ok_and(|found| found == one.digest),
             Nature::Kubernetes => one.is_within(entry),
         };
-        if same {
+        let name = api::parse_store_key(&one.key).map_or_else(String::new, |place| place.name());
+        // What the default profile says cannot be changed.
+        if same || one.kind == Kind::Profile && is_built_in(one.kind, &name) {
             self.tally.there += 1;
             return Ok(());
         }
-        let name = api::parse_store_key(&one.key).map_or_else(String::new, |place| place.name());
         let kept = self.nature == Nature::Kubernetes && one.kind == Kind::Node;
         if !kept && !is_built_in(one.kind, &name) {
             self.fail(one, "another one is in the datastore already");
