@@ -3,8 +3,6 @@
 use api::{Kind, Object};
 use serde_json::Value;
 
-use crate::connect::text_at;
-
 /// How a column finds its value.
 #[derive(Clone, Copy)]
 enum Cell {
@@ -372,12 +370,12 @@ impl Cell {
             Cell::Flag(pointer) => at(pointer).map_or_else(|| "false".to_owned(), go_value),
             Cell::Joined(pointer) => joined(at(pointer), usize::MAX),
             Cell::JoinedShort(pointer) => joined(at(pointer), 80),
-            Cell::Mode(pointer) => match text_at(object, pointer) {
+            Cell::Mode(pointer) => match object.text_at(pointer) {
                 "" => "Never".to_owned(),
                 mode => mode.to_owned(),
             },
-            Cell::Either(first, second) => match text_at(object, first) {
-                "" => text_at(object, second).to_owned(),
+            Cell::Either(first, second) => match object.text_at(first) {
+                "" => object.text_at(second).to_owned(),
                 text => text.to_owned(),
             },
             Cell::AsNumber => match (at("/spec/bgp"), at("/spec/bgp/asNumber")) {
@@ -392,8 +390,8 @@ impl Cell {
                 items.map_or(0, Vec::len).to_string()
             }
             Cell::PeerNode => match (
-                text_at(object, "/spec/node"),
-                text_at(object, "/spec/nodeSelector"),
+                object.text_at("/spec/node"),
+                object.text_at("/spec/nodeSelector"),
             ) {
                 ("", "") => "(global)".to_owned(),
                 ("", selector) => selector.to_owned(),

@@ -103,7 +103,7 @@ pub(crate) fn open(choice: StoreChoice, purpose: Purpose) -> Result<Objects, Fai
 }
 
 fn check_version(information: &Object) -> Result<(), Failure> {
-    let theirs = text_at(information, "/spec/calicoVersion");
+    let theirs = information.text_at("/spec/calicoVersion");
     if theirs.is_empty() || bare(theirs) == bare(COMPATIBLE_VERSION) {
         return Ok(());
     }
@@ -117,14 +117,6 @@ fn check_version(information: &Object) -> Result<(), Failure> {
 fn bare(version: &str) -> &str {
     let version = version.strip_prefix('v').unwrap_or(version);
     version.split('-').next().unwrap_or(version)
-}
-
-/// The text at a JSON pointer; empty if there is none.
-pub(crate) fn text_at<'a>(object: &'a Object, pointer: &str) -> &'a str {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or("")
 }
 
 /// The configuration file's settings as the variables that an agent reads.

@@ -1,6 +1,6 @@
 //! Examples for every verb: at the end of its help, and in its manual page. A test reads each as a command line.
 
-use crate::command::Program;
+use crate::called_as::Program;
 
 /// The examples of a verb, or of the whole program; none for groups of verbs.
 pub(crate) fn of(path: &[String]) -> &'static [&'static str] {

@@ -2,10 +2,12 @@
 
 mod addresses;
 mod boxtable;
+mod called_as;
 mod cli;
 mod cluster;
 mod columns;
 mod command;
+mod completion;
 mod connect;
 mod examples;
 mod explain;

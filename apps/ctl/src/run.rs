@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
+use crate::called_as::Program;
 use crate::cli::{Cli, ClusterVerb, DatastoreVerb, Global, IpamVerb, MigrateVerb, NodeVerb, Verb};
-use crate::command::{Program, command};
+use crate::command::command;
 use crate::migrate::lock::Readiness;
 use crate::outcome::{ExitCodes, Failure, Status};
 use crate::session::{Output, Session};
-use crate::{addresses, cluster, explain, migrate, node, suggest, verbs};
+use crate::{addresses, cluster, completion, explain, migrate, node, verbs};
 
 /// Runs calicoctl on the arguments of a process, its own name first, with the process's streams and environment.
 pub fn run(args: Vec<OsString>) -> ExitCode {
@@ -83,7 +84,7 @@ fn complete(args: &[OsString], session: &mut Session<'_>) -> u8 {
         .collect();
     let mut command = command(Program::KubectlComplete);
     command.build();
-    let candidates = suggest::candidates(&command, &words);
+    let candidates = completion::candidates(&command, &words);
     let mut text = String::new();
     for (candidate, about) in &candidates {
         let tab = if about.is_empty() { "" } else { "\t" };
@@ -160,7 +161,7 @@ fn dispatch(cli: &Cli, session: &mut Session<'_>) -> Result<Status, Failure> {
         Verb::Node(NodeVerb::Run(args)) => node::run::run(args, global, session),
         Verb::Cluster(ClusterVerb::Diags(args)) => cluster::run(args, global, session),
         Verb::Completion(args) => {
-            let script = suggest::script(args.shell);
+            let script = completion::script(args.shell);
             session.print(&script)?;
             Ok(Status::Done)
         }

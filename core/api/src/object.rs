@@ -177,6 +177,11 @@ impl Object {
         rest.map_or(Some(value), |rest| value.pointer(&format!("/{rest}")))
     }
 
+    /// The text at a JSON pointer, empty if there is none.
+    pub fn text_at(&self, pointer: &str) -> &str {
+        self.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+    }
+
     /// The whole object.
     pub fn value(&self) -> &Map<String, Value> {
         &self.value

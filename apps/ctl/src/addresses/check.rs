@@ -17,7 +17,7 @@ use super::driver;
 use crate::cli::{Global, IpamCheckArgs};
 use model::COMPATIBLE_VERSION;
 
-use crate::connect::{Purpose, connect, open_cluster, text_at};
+use crate::connect::{Purpose, connect, open_cluster};
 use crate::json::pretty;
 use crate::lock::is_locked;
 use crate::objects::Objects;
@@ -136,7 +136,7 @@ impl State {
             allocations: BTreeMap::new(),
             users: Users::read(objects, services)?,
             pools: active
-                .filter_map(|pool| text_at(pool, "/spec/cidr").parse().ok())
+                .filter_map(|pool| pool.text_at("/spec/cidr").parse().ok())
                 .collect(),
             handles: handles
                 .objects
@@ -409,8 +409,8 @@ impl State {
             .collect();
         let mut report = json!({
             "version": COMPATIBLE_VERSION,
-            "clusterGUID": text_at(information, "/spec/clusterGUID"),
-            "clusterType": text_at(information, "/spec/clusterType"),
+            "clusterGUID": information.text_at("/spec/clusterGUID"),
+            "clusterType": information.text_at("/spec/clusterType"),
             "clusterInformationRevision": information.revision().unwrap_or_default().to_string(),
             "datastoreLocked": is_locked(information),
             "allocations": allocations,

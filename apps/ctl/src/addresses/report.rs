@@ -8,7 +8,6 @@ use api::Object;
 use model::COMPATIBLE_VERSION;
 use serde::Deserialize;
 
-use crate::connect::text_at;
 use crate::lock::is_locked;
 use crate::outcome::{Failure, Status};
 use crate::session::Session;
@@ -77,7 +76,7 @@ pub(super) fn read(
     for path in paths {
         let report = load(path)?;
         let name = path.display();
-        if report.cluster_guid != text_at(information, "/spec/clusterGUID") {
+        if report.cluster_guid != information.text_at("/spec/clusterGUID") {
             // Never passed over: addresses of another cluster mean nothing here.
             return Err(Failure::general(format!(
                 "cluster does not match the provided report ({name}): mismatched cluster GUID. Refusing to release"

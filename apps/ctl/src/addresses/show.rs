@@ -10,7 +10,7 @@ use model::{AffinityOwner, Cidr, IpamConfig, Resource};
 use super::{address, driver};
 use crate::boxtable::{Align, draw};
 use crate::cli::{Global, IpamShowArgs};
-use crate::connect::{Purpose, connect, text_at};
+use crate::connect::{Purpose, connect};
 use crate::outcome::{Failure, Status};
 use crate::session::Session;
 use crate::time;
@@ -268,7 +268,7 @@ fn borrowed(usage: &Usage, unclassified: usize) -> String {
 fn configuration(config: &IpamConfig, stored: Option<&Object>) -> String {
     // A machine keeps its addresses unless it is said that it must not.
     let persistence = stored
-        .map(|object| text_at(object, "/spec/kubeVirtVMAddressPersistence"))
+        .map(|object| object.text_at("/spec/kubeVirtVMAddressPersistence"))
         .filter(|word| !word.is_empty())
         .unwrap_or("Enabled");
     let rows = [

@@ -9,7 +9,7 @@ use model::Cidr;
 use serde_json::Value;
 
 use crate::cli::{Global, IpamSplitArgs};
-use crate::connect::{Purpose, connect, text_at};
+use crate::connect::{Purpose, connect};
 use crate::lock::is_locked;
 use crate::objects::{Objects, invalid};
 use crate::outcome::{Failure, Status};
@@ -59,7 +59,7 @@ pub(crate) fn run(
         pool.name()
     ))?;
     for new in &pools {
-        let cidr = text_at(new, "/spec/cidr");
+        let cidr = new.text_at("/spec/cidr");
         session.line(format!("Created {} with CIDR {cidr}.", new.name()))?;
     }
     session.line("Please refer to the documentation for final steps.")?;
@@ -94,7 +94,7 @@ fn find(objects: &Objects, args: &IpamSplitArgs) -> Result<Object, Failure> {
         .map(|text| (text, text.parse::<Cidr>().ok()));
     let is_wanted = |pool: &Object| match wanted {
         Some((text, cidr)) => {
-            let own = text_at(pool, "/spec/cidr");
+            let own = pool.text_at("/spec/cidr");
             own == text || (cidr.is_some() && own.parse().ok() == cidr)
         }
         None => true,
@@ -116,7 +116,7 @@ fn find(objects: &Objects, args: &IpamSplitArgs) -> Result<Object, Failure> {
     }
     Err(missing(format!(
         "the IP pool {name} has the CIDR {}, not {}",
-        text_at(&pool, "/spec/cidr"),
+        pool.text_at("/spec/cidr"),
         args.cidr.as_deref().unwrap_or_default()
     )))
 }
@@ -134,7 +134,7 @@ fn split(pool: &Object, parts: u32) -> Result<Vec<Object>, Failure> {
         "finalizers",
         "managedFields",
     ];
-    let text = text_at(pool, "/spec/cidr");
+    let text = pool.text_at("/spec/cidr");
     let cidr: Cidr = text.parse().map_err(|error| {
         Failure::general(format!(
             "the IP pool {} has no network to split: {text}: {error}",
@@ -193,7 +193,7 @@ fn creation(objects: &Objects, pool: &Object) -> Result<Option<Write>, Failure> 
             format!(
                 "there is an IP pool {} with the CIDR {}: nothing was changed",
                 there.name(),
-                text_at(&there, "/spec/cidr")
+                there.text_at("/spec/cidr")
             ),
         )),
     }
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn parts_are_equal_and_keep_everything_else() {
         let pools = split(&pool("10.0.0.0/24", 26), 4).unwrap();
-        let cidrs: Vec<&str> = pools.iter().map(|p| text_at(p, "/spec/cidr")).collect();
+        let cidrs: Vec<&str> = pools.iter().map(|p| p.text_at("/spec/cidr")).collect();
         assert_eq!(
             cidrs,
             [
@@ -225,9 +225,9 @@ mod tests {
         );
         assert_eq!(pools[3].name(), "split-p-3");
         assert_eq!(pools[3].pointer("/spec/disabled"), Some(&json!(true)));
-        assert_eq!(text_at(&pools[3], "/metadata/labels/a"), "b");
+        assert_eq!(pools[3].text_at("/metadata/labels/a"), "b");
         let pools = split(&pool("fd00::/48", 122), 2).unwrap();
-        assert_eq!(text_at(&pools[1], "/spec/cidr"), "fd00:0:0:8000::/49");
+        assert_eq!(pools[1].text_at("/spec/cidr"), "fd00:0:0:8000::/49");
     }
 
     #[test]

@@ -15,7 +15,6 @@ use model::{AffinityOwner, Cidr};
 use serde_json::Value;
 
 use crate::addresses::driver;
-use crate::connect::text_at;
 use crate::objects::Objects;
 use crate::outcome::{Failure, Status, chain};
 use crate::time;
@@ -39,7 +38,7 @@ pub(crate) fn pool(objects: &Objects, name: &str) -> Result<(), Failure> {
         objects.write_over(&pool, &disabled)?;
         std::thread::sleep(PAUSE);
     }
-    if let Ok(cidr) = text_at(&pool, "/spec/cidr").parse::<Cidr>() {
+    if let Ok(cidr) = pool.text_at("/spec/cidr").parse::<Cidr>() {
         for owner in owners(objects, cidr)? {
             let machine = give_up(owner, GiveUp::Inside(cidr), time::now());
             driver::run(objects, machine)?.map_err(|error| Failure::general(chain(&error)))?;
@@ -138,7 +137,7 @@ fn on_node(there: &Snapshot, prefix: &str, node: &str) -> Vec<Object> {
     let objects =
         entries.filter_map(|e| Object::from_store(&e.key, &e.value, e.revision.get()).ok());
     objects
-        .filter(|object| text_at(object, "/spec/node") == node)
+        .filter(|object| object.text_at("/spec/node") == node)
         .collect()
 }
 
@@ -160,7 +159,7 @@ fn tunnels(node: &Object) -> Vec<IpAddr> {
         "/spec/wireguard/interfaceIPv4Address",
         "/spec/wireguard/interfaceIPv6Address",
     ];
-    let texts = FIELDS.iter().map(|field| text_at(node, field));
+    let texts = FIELDS.iter().map(|field| node.text_at(field));
     texts.filter_map(address).collect()
 }
 

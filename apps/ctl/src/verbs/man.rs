@@ -5,8 +5,9 @@ use std::path::Path;
 use clap::Command;
 use roff::{Roff, bold, roman};
 
+use crate::called_as::Program;
 use crate::cli::ManArgs;
-use crate::command::{Program, command};
+use crate::command::command;
 use crate::examples;
 use crate::outcome::{Failure, Status};
 use crate::session::Session;

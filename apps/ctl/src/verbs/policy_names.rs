@@ -5,7 +5,7 @@ use api::{Kind, Object};
 use datastore::{CommitError, Entry, Query, Write};
 
 use crate::cli::{Global, PolicyNamesArgs};
-use crate::connect::{Purpose, connect, text_at};
+use crate::connect::{Purpose, connect};
 use crate::lock::Refusal;
 use crate::objects::{Objects, describe};
 use crate::outcome::{Failure, Status, common_status};
@@ -55,7 +55,7 @@ fn migrate(objects: &Objects, entry: &Entry) -> Result<Outcome, Failure> {
         })?;
     let key = policy.store_key();
     // Only policies of the default tier were renamed.
-    let is_default = matches!(text_at(&policy, "/spec/tier"), "" | "default");
+    let is_default = matches!(policy.text_at("/spec/tier"), "" | "default");
     if key == *entry.key || !is_default {
         return Ok(Outcome::LeftAlone);
     }

@@ -7,7 +7,7 @@ use api::Kind;
 use crate::cli::{Global, VersionArgs};
 use model::COMPATIBLE_VERSION;
 
-use crate::connect::{Purpose, choose, open, text_at};
+use crate::connect::{Purpose, choose, open};
 use crate::objects::Objects;
 use crate::outcome::{Failure, Status};
 use crate::session::Session;
@@ -57,7 +57,7 @@ fn show(
     let information = objects
         .get(Kind::ClusterInformation, None, "default")
         .map_err(|failure| failure.context("unable to retrieve Cluster Version or Type: "))?;
-    let known = |pointer: &str| match text_at(&information, pointer) {
+    let known = |pointer: &str| match information.text_at(pointer) {
         "" => "unknown".to_owned(),
         text => text.to_owned(),
     };

@@ -8,7 +8,6 @@ use datastore::StoreKind;
 use serde_json::Value;
 
 use crate::cli::IpamCheckArgs;
-use crate::connect::text_at;
 use crate::objects::Objects;
 use crate::outcome::Failure;
 use crate::session::Session;
@@ -127,7 +126,7 @@ impl Users {
             "/spec/bgp/ipv4IPIPTunnelAddr",
             "/spec/bgp/ipv6IPIPTunnelAddr",
         ];
-        let texts = TUNNELS.iter().map(|pointer| text_at(node, pointer));
+        let texts = TUNNELS.iter().map(|pointer| node.text_at(pointer));
         for text in texts.filter(|text| !text.is_empty()) {
             self.use_by(text, Nature::Node, format!("Node({})", node.name()));
         }
@@ -275,10 +274,10 @@ fn is_ours(service: &Object, whose: Whose) -> bool {
     let asks = || {
         let annotated = ASKS
             .iter()
-            .any(|pointer| !text_at(service, pointer).is_empty());
-        annotated || !text_at(service, "/spec/loadBalancerIP").is_empty()
+            .any(|pointer| !service.text_at(pointer).is_empty());
+        annotated || !service.text_at("/spec/loadBalancerIP").is_empty()
     };
-    text_at(service, "/spec/type") == "LoadBalancer"
+    service.text_at("/spec/type") == "LoadBalancer"
         && match (whose, class) {
             (_, Some(class)) => class == OWN_CLASS,
             (Whose::All, None) => true,
