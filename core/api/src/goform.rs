@@ -145,7 +145,8 @@ fn is_written(field: &Field, value: &Value) -> bool {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Nothing, or a text, list or map with nothing in it.
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),

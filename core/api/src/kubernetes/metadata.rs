@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::identity::mirrored;
+use crate::goform::is_empty;
 use crate::gojson;
 use crate::kind::{CALICO_V3, Kind};
 use crate::older::{self, ANNOTATION};
@@ -187,14 +188,4 @@ fn ordered(meta: &Map<String, Value>) -> String {
     }
     text.push(b'}');
     String::from_utf8_lossy(&text).into_owned()
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
-    }
 }
